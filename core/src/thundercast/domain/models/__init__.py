@@ -1,0 +1,1 @@
+"""Online models. `base.Model` is their protocol, `registry` names them."""
