@@ -18,6 +18,8 @@ _ARROW: Final[dict[str, pa.DataType]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column; every one may be null."""
+
     name: str
     kind: Kind
     about: str = ""

@@ -118,5 +118,9 @@ class Climatology:
         mine = {"model": NAME, "version": VERSION, "task": self.task}
         if meta != mine:
             raise BadState(f"the state is of {meta}, this model is {mine}: set it back or start a new run")
+        n = arrays["stations"].size if "stations" in arrays else 0
+        shapes = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
+        if shapes != {"stations": ("<i8", (n,)), "own": ("<u2", (12, n, 2)), "months": ("<i8", (12, 2))}:
+            raise BadState(f"the state of {NAME!r} is damaged: {shapes}")
         self._stations = StationIndex(arrays["stations"])
         self._own, self._months = arrays["own"], arrays["months"]
