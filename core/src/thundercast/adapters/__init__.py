@@ -1,0 +1,1 @@
+"""Sources, stores, transports, checkpoints, locks and settings: everything that touches the outside."""
