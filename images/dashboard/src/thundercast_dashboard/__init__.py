@@ -1,0 +1,1 @@
+"""The live dashboard: reads the store, and nothing else."""

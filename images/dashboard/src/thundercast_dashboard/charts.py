@@ -1,0 +1,246 @@
+"""From tables to charts: pure functions.
+
+What a chart looks like is worked out once and kept; its data is named, so that new rows move the chart and do not draw it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from thundercast_dashboard.data import BASELINE, Row
+from thundercast_dashboard.palette import Palette
+from thundercast_dashboard.texts import Texts
+
+MAX_POINTS: Final = 600
+"""Points of one line: more than a panel has pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart and its data.
+
+    Attributes:
+        spec: Vega-Lite, as JSON.
+        data: what the names in it stand for: tables, or shapes as GeoJSON features.
+        alt: what the chart says, in words.
+    """
+
+    spec: str
+    data: Mapping[str, pa.Table | list[Any]]
+    alt: str
+
+
+def finished(chart: alt.LayerChart, texts: Texts, **embed: Any) -> str:
+    """The chart as JSON, with the language's numbers and dates."""
+    return json.dumps(chart.properties(usermeta={"embedOptions": texts.vega | embed}, background="transparent").to_dict())
+
+
+def _milliseconds(dates: pa.ChunkedArray) -> pa.Array:
+    # Plain numbers on a UTC scale: a date must not move by the viewer's time zone.
+    return pa.array(dates.cast(pa.int32()).to_numpy().astype(np.float64) * 86_400_000.0)
+
+
+def thinned(series: pa.Table) -> pa.Table:
+    """At most `MAX_POINTS` dates of a series, evenly chosen and with the last one; nothing is averaged."""
+    dates = pc.unique(series.column("date")).sort()
+    if len(dates) <= MAX_POINTS:
+        return series
+    step = math.ceil(len(dates) / MAX_POINTS)
+    kept = dates.take(pa.array(range((len(dates) - 1) % step, len(dates), step)))
+    return series.filter(pc.is_in(series.column("date"), value_set=kept))
+
+
+def model_colours(models: Sequence[str], champion: str, palette: Palette) -> dict[str, str]:
+    """A colour for each model; the baseline is grey, the champion indigo."""
+    others = iter(palette.others * len(models))
+    fixed = {champion: palette.said, BASELINE: palette.baseline}
+    return {name: fixed[name] if name in fixed else next(others) for name in sorted(models)}
+
+
+def score_over_time(series: pa.Table, score: str, *, models: Sequence[str], champion: str, texts: Texts, palette: Palette) -> Figure:
+    """One score of each model by date; where it is null the line breaks.
+
+    Args:
+        series: rows of `model_metrics` by date.
+        score: a column, or ``base_rate`` for the share of thunder.
+    """
+    series = thinned(series)
+    share = score == "base_rate"
+    if share:
+        series = series.filter(pc.equal(series.column("model_name"), champion))
+        rows = pc.if_else(pc.greater(series.column("rows"), 0), series.column("rows"), pa.scalar(None, pa.int64()))
+        value = pc.divide(series.column("positives").cast(pa.float64()), rows)
+        colours = {champion: palette.happened}
+    else:
+        value = series.column(score)
+        colours = model_colours(models, champion, palette)
+    data = pa.table(
+        {"day": _milliseconds(series.column("date")), "model": series.column("model_name"), "value": value, "rows": series.column("rows")}
+    )
+    last = dict(zip(data.column("model").to_pylist(), value.to_pylist(), strict=True))
+    said = "; ".join(f"{name} {texts.share(v, 1) if share else texts.decimal(v, 3)}" for name, v in last.items())
+    end = series.column("date")[-1].as_py() if series.num_rows else None
+    words = texts("skill.alt", score=texts(f"score.{score}"), date=texts.date(end), values=said)
+    return Figure(_score_spec(score, tuple(colours.items()), texts, palette), {"scores": data}, words)
+
+
+@cache
+def _score_spec(score: str, colours: tuple[tuple[str, str], ...], texts: Texts, palette: Palette) -> str:
+    share = score == "base_rate"
+    x = alt.X(
+        "day:T",
+        title=None,
+        scale=alt.Scale(type="utc", nice=False),
+        axis=alt.Axis(format="%b %y", tickCount=4, grid=False, labelFlush=True),
+    )
+    y = alt.Y(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(zero=False, nice=True, padding=6),
+        axis=alt.Axis(format=".0%" if share else ".2f", tickCount=4),
+    )
+    scale = alt.Scale(domain=[name for name, _ in colours], range=[colour for _, colour in colours])
+    colour = alt.Color("model:N", legend=None, scale=scale)
+    dash = alt.condition(alt.datum.model == BASELINE, alt.value([4, 3]), alt.value([1, 0]))
+    near = alt.selection_point(name="near", on="pointerover", clear="pointerout", nearest=True, fields=["day"], empty=False)
+    tooltip = [
+        alt.Tooltip("day:T", title=texts("skill.axis_date"), format="%Y-%m-%d", formatType="utc"),
+        alt.Tooltip("model:N", title=texts("skill.model")),
+        alt.Tooltip("value:Q", title=texts(f"score.{score}"), format=".1%" if share else ".3f"),
+        alt.Tooltip("rows:Q", title=texts("skill.rows"), format=",d"),
+    ]
+    base = alt.Chart(alt.NamedData(name="scores"))
+    layers = []
+    if score == "brier_skill":
+        # Climatology's skill against itself is 0: said by a line, whatever the data.
+        base = base.transform_filter(alt.datum.model != BASELINE)
+        layers.append(
+            alt.Chart(alt.InlineData(values=[{"value": 0}]))
+            .mark_rule(color=palette.baseline, strokeDash=[4, 3], strokeWidth=1.75)
+            .encode(y=y)
+        )
+    layers.append(base.mark_line(strokeWidth=1.75, invalid="break-paths-show-path-domains").encode(x=x, y=y, color=colour, strokeDash=dash))
+    layers.append(
+        base.mark_point(filled=True, size=50, invalid="filter")
+        .encode(x=x, y=y, color=colour, opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=tooltip)
+        .add_params(near)
+    )
+    return finished(alt.layer(*layers).properties(height=150, width="container", name=f"panel_{score}"), texts)
+
+
+def reliability(bins: Sequence[tuple[int, float, int]], *, model: str, texts: Texts, palette: Palette) -> Figure:
+    """Mean probability given against the share that came, by bins of probability; the dot's area is the number of rows."""
+    filled = [(i, rows, said / rows, seen / rows) for i, (rows, said, seen) in enumerate(bins) if rows]
+    names = _bin_names(len(bins), texts)
+    # The range that chance alone would often leave: two standard errors of the observed share.
+    spread = [2.0 * math.sqrt(max(seen * (1 - seen), 1e-9) / rows) for _, rows, _, seen in filled]
+    data = pa.table(
+        {
+            "bin": pa.array([names[i] for i, *_ in filled], pa.string()),
+            "rows": pa.array([row[1] for row in filled], pa.float64()),
+            "said": pa.array([row[2] for row in filled], pa.float64()),
+            "seen": pa.array([row[3] for row in filled], pa.float64()),
+            "low": pa.array([max(0.0, row[3] - s) for row, s in zip(filled, spread, strict=True)], pa.float64()),
+            "high": pa.array([min(1.0, row[3] + s) for row, s in zip(filled, spread, strict=True)], pa.float64()),
+        }
+    )
+    points = "; ".join(
+        texts("reliability.point", said=texts.share(said), seen=texts.share(seen), rows=texts.number(rows))
+        for _, rows, said, seen in filled
+    )
+    return Figure(_reliability_spec(texts, palette), {"bins": data}, texts("reliability.alt", model=model, points=points))
+
+
+@cache
+def _reliability_spec(texts: Texts, palette: Palette) -> str:
+    axis, unit = alt.Axis(format=".0%", tickCount=5), alt.Scale(domain=[0, 1])
+    x = alt.X("said:Q", title=None, scale=unit, axis=axis)
+    y = alt.Y("seen:Q", title=texts("reliability.axis_y"), scale=unit, axis=axis)
+    tooltip = [
+        alt.Tooltip("bin:N", title=texts("reliability.bin")),
+        alt.Tooltip("said:Q", title=texts("reliability.axis_x"), format=".1%"),
+        alt.Tooltip("seen:Q", title=texts("reliability.axis_y"), format=".1%"),
+        alt.Tooltip("rows:Q", title=texts("reliability.axis_count"), format=",d"),
+    ]
+    base = alt.Chart(alt.NamedData(name="bins"))
+    ends = alt.Chart(alt.InlineData(values=[{"a": 0}, {"a": 1}]))
+    diagonal = ends.mark_line(color=palette.baseline, strokeDash=[4, 3], strokeWidth=1.5).encode(
+        x=alt.X("a:Q", scale=unit), y=alt.Y("a:Q", scale=unit)
+    )
+    bars = base.mark_rule(color=palette.said, opacity=0.45, strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q")
+    line = base.mark_line(color=palette.said, strokeWidth=1.75).encode(x=x, y=y)
+    dots = base.mark_circle(color=palette.said, opacity=1).encode(
+        x=x, y=y, size=alt.Size("rows:Q", legend=None, scale=alt.Scale(type="sqrt", range=[30, 320])), tooltip=tooltip
+    )
+    chart = alt.layer(diagonal, bars, line, dots).properties(height=280, width="container", name="reliability")
+    return finished(chart, texts)
+
+
+def counts(bins: Sequence[tuple[int, float, int]], *, texts: Texts, palette: Palette) -> Figure:
+    """How many rows were given a probability of each bin; the count is logarithmic, for most probabilities are small."""
+    width = 1.0 / len(bins)
+    data = pa.table(
+        {
+            "from": pa.array([i * width for i in range(len(bins))], pa.float64()),
+            "to": pa.array([(i + 1) * width for i in range(len(bins))], pa.float64()),
+            "rows": pa.array([rows if rows else None for rows, _, _ in bins], pa.float64()),
+            "bin": pa.array(_bin_names(len(bins), texts), pa.string()),
+        }
+    )
+    said = "; ".join(f"{name} {texts.number(rows)}" for name, (rows, _, _) in zip(_bin_names(len(bins), texts), bins, strict=True))
+    return Figure(_counts_spec(texts, palette), {"bins": data}, texts("reliability.counts_alt", values=said))
+
+
+@cache
+def _counts_spec(texts: Texts, palette: Palette) -> str:
+    axis = alt.Axis(format=".0%", tickCount=5)
+    x = alt.X("from:Q", title=texts("reliability.axis_x"), scale=alt.Scale(domain=[0, 1]), axis=axis)
+    y = alt.Y(
+        "rows:Q",
+        title=texts("reliability.axis_count"),
+        scale=alt.Scale(type="log", domainMin=1, nice=True),
+        axis=alt.Axis(format="~s", tickCount=3),
+    )
+    tooltip = [
+        alt.Tooltip("bin:N", title=texts("reliability.bin")),
+        alt.Tooltip("rows:Q", title=texts("reliability.axis_count"), format=",d"),
+    ]
+    bars = alt.Chart(alt.NamedData(name="bins")).mark_bar(color=palette.said, opacity=0.55, binSpacing=2)
+    bars = bars.encode(x=x, x2="to:Q", y=y, y2=alt.datum(1), tooltip=tooltip)
+    return finished(alt.layer(bars).properties(height=120, width="container", name="counts"), texts)
+
+
+def _bin_names(bins: int, texts: Texts) -> list[str]:
+    return [f"{texts.decimal(100 * i / bins, 0)}\N{EN DASH}{texts.share((i + 1) / bins)}" for i in range(bins)]
+
+
+def letters(counts: Sequence[Row], *, texts: Texts, palette: Palette) -> Figure:
+    """Dead letters by reason, most frequent first."""
+    reasons = [texts.reason(row["reason"]) for row in counts]
+    data = pa.table({"reason": pa.array(reasons, pa.string()), "count": pa.array([row["count"] for row in counts], pa.float64())})
+    said = "; ".join(f"{reason} {texts.number(row['count'])}" for reason, row in zip(reasons, counts, strict=True))
+    return Figure(_letters_spec(len(counts), texts, palette), {"letters": data}, texts("letters.alt", values=said))
+
+
+@cache
+def _letters_spec(reasons: int, texts: Texts, palette: Palette) -> str:
+    tooltip = [alt.Tooltip("reason:N", title=texts("letters.reason")), alt.Tooltip("count:Q", title=texts("letters.count"), format=",d")]
+    axis = alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False, labelPadding=8)
+    base = alt.Chart(alt.NamedData(name="letters")).encode(
+        y=alt.Y("reason:N", title=None, sort=None, axis=axis),
+        x=alt.X("count:Q", title=texts("letters.axis"), axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
+        tooltip=tooltip,
+    )
+    bars = base.mark_bar(color=palette.said, height=14, cornerRadiusEnd=2)
+    numbers = base.mark_text(align="left", dx=5, color=palette.streamlit["textColor"]).encode(text=alt.Text("count:Q", format=",d"))
+    return finished(alt.layer(bars, numbers).properties(height=30 * reasons + 60, width="container", name="letters"), texts)

@@ -1,0 +1,42 @@
+"""How the dashboard is started: the command line of its server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from thundercast_dashboard.palette import DARK, LIGHT
+
+APP: Final = Path(__file__).with_name("app.py")
+
+_OPTIONS: Final = {
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "none",
+    "logger.hideWelcomeMessage": "true",
+    "logger.level": "warning",
+    "theme.baseRadius": "medium",
+}
+
+
+def command(store: Path, port: int, host: str = "127.0.0.1") -> list[str]:
+    """The command line that serves the dashboard until it is ended with SIGTERM or SIGINT.
+
+    Args:
+        store: the SQLite store; it need not be there yet.
+        port: a free port.
+        host: the address to listen on.
+
+    >>> command(Path("store.db"), 8501)[1:4]
+    ['-m', 'streamlit', 'run']
+    >>> command(Path("store.db"), 8501)[-3:]
+    ['--', '--store', 'store.db']
+    """
+    options = _OPTIONS | {"server.address": host, "server.port": str(port)}
+    for theme in (LIGHT, DARK):
+        options |= {f"theme.{theme.name}.{key}": value for key, value in theme.streamlit.items()}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(APP), *flags, "--", "--store", str(store)]

@@ -1,0 +1,1 @@
+"""Thundercast in one process, and its command line."""

@@ -1,0 +1,297 @@
+"""`thundercast run`: the whole system in one process.
+
+    source ──▶ feeder ──▶ topic in memory ──▶ stage loop (cleaner, learner) ──▶ SQLite ──▶ dashboard
+                                                    └──▶ folder of checkpoints
+
+What is in memory is lost when the process ends, however it ends; the next one feeds from the checkpoint's watermark on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+
+import thundercast
+from thundercast.adapters import logs, metrics
+from thundercast.adapters.feeding import Feeder, run_of
+from thundercast.adapters.filelock import FileLock
+from thundercast.adapters.folder import FolderCheckpoints
+from thundercast.adapters.memory import MemoryTopic
+from thundercast.adapters.settings import RunSettings
+from thundercast.adapters.sources import open_source
+from thundercast.adapters.sources.base import SourceInfo
+from thundercast.adapters.sqlite import SqliteStore
+from thundercast.domain.deadletters import DeadLetter
+from thundercast.domain.models import registry
+from thundercast.domain.runs import Run
+from thundercast.domain.tables import DEAD_LETTERS
+from thundercast.stage.letters import to_rows
+from thundercast.stage.loop import Deposed, Ending, StageLoop
+from thundercast.stage.points import Gap, go_on
+from thundercast.stage.protocols import BadCheckpoint, Unavailable
+from thundercast.stage.settings import LoopSettings
+from thundercast.stage.steps import ChainedStep, CleanStep, TrainStep
+from thundercast.stage.unconfirmed import Outlets
+from thundercast_standalone import show
+from thundercast_standalone.reporting import Reporter, ScoredStore
+from thundercast_standalone.viewing import Dashboard
+
+COMPONENT = "standalone"
+_DATES_WAITING = 4
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_err = Console(stderr=True)
+
+
+class Refused(Exception):
+    """The run cannot start as asked; the message says why and what to do. Exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The state folder of a standalone system."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+
+def run(
+    settings: RunSettings, *, cache: Path, new_run: bool = False, until_complete: bool = False, open_browser: bool = False,
+    fall_back: bool = False, gap: Gap = go_on,
+) -> int:  # fmt: skip
+    """Replays a source until stopped (or, with ``until_complete``, until its last date is done).
+
+    Args:
+        settings: the typed settings.
+        cache: folder of sorted and fetched data.
+        new_run: start anew although a run is under way.
+        fall_back: use an older checkpoint if the newest is damaged.
+        gap: called at each of `points.KILL_POINTS`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Refused: another run is under way in the folder.
+    """
+    logs.configure(settings.log_format)
+    folders = Folders(settings.state)
+    lock = FileLock(folders.lock)
+    if not lock.acquire(0.0):
+        raise Refused(
+            f"the state folder {folders.root} is in use by {lock.holder() or 'another run'}: stop it, or give this one a --state of its own"
+        )
+    with ExitStack() as stack:
+        stack.callback(lock.release)
+        source = open_source(settings.source, cache=cache)
+        with show.progress(_err) as bar:
+            info = source.open(bar.preparing)
+        checkpoints = FolderCheckpoints(folders.checkpoints, gap=gap)
+        this = _choose_run(settings, info, checkpoints, new_run=new_run)
+        store = stack.enter_context(SqliteStore(folders.store))
+        store.expire()
+        exposed = CollectorRegistry()
+        collected = metrics.Metrics(exposed, version=thundercast.__version__)
+        topic = MemoryTopic(capacity=_DATES_WAITING * this.shards)
+        step = ChainedStep(
+            CleanStep(),
+            TrainStep(
+                lambda: [registry.make(name, task) for task in settings.tasks for name in settings.models], on_new_run=settings.on_new_run
+            ),
+        )
+        loop = StageLoop(
+            COMPONENT, step, subscription=topic, checkpoints=checkpoints, lock=lock, outlets=Outlets(store=ScoredStore(store, collected)),
+            settings=_loop_settings(settings, this), gap=gap, observe=lambda seconds: collected.batch_took(COMPONENT, seconds),
+        )  # fmt: skip
+        feeder = Feeder(
+            source,
+            this,
+            topic,
+            pace=None if settings.speed == "max" else settings.speed,
+            set_aside=lambda letters: _set_aside(store, letters),
+        )
+        stopping = stack.enter_context(_stopped_by_signals(loop.stop))
+        reporter = Reporter(store, collected, this, loop, settings)
+        stack.enter_context(reporter.running())
+        metrics_address = stack.enter_context(_metrics_server(exposed, settings))
+        dashboard = stack.enter_context(Dashboard(folders.store, settings).running()) if settings.dashboard else None
+        _announce(this, info, dashboard, metrics_address)
+        if dashboard is not None and open_browser:
+            webbrowser.open(dashboard)
+        with _feeding(feeder, loop, topic, this, reporter):
+            try:
+                ending = loop.run(until_complete=this.run_id, fall_back=fall_back)
+            except BadCheckpoint as error:
+                _err.print(
+                    f"[bold red]thundercast:[/] {error} A damaged newest checkpoint can be passed over with --fall-back.", soft_wrap=True
+                )
+                return 1
+            except Deposed as error:
+                _err.print(f"[bold red]thundercast:[/] {error}", soft_wrap=True)
+                return 1
+        if reporter.failure is not None:
+            _err.print(f"[bold red]thundercast:[/] {reporter.failure}", soft_wrap=True)
+            return 1
+        _log.info("run ended", run_id=this.run_id, why=ending.value, watermark=loop.status.watermark, batches=this.batches)
+        if ending is Ending.COMPLETED and not until_complete and dashboard is not None:
+            _err.print(
+                f"All {this.dates} dates are done. The dashboard stays at {dashboard}; Ctrl-C ends it, `--new-run` starts over.",
+                soft_wrap=True,
+            )
+            while not stopping.wait(0.5):  # a bare wait would not let a signal in on every system
+                pass
+    return 0
+
+
+def _choose_run(settings: RunSettings, info: SourceInfo, checkpoints: FolderCheckpoints, *, new_run: bool) -> Run:
+    """The run to go on with, or a new one with its manifest written."""
+    wanted = run_of(
+        info,
+        started=dt.datetime.now(dt.UTC),
+        shards=settings.shards,
+        version=thundercast.__version__,
+        start=settings.start,
+        end=settings.end,
+    )
+    manifest = checkpoints.read_manifest("current")
+    if manifest is not None and not new_run:
+        try:
+            under_way = Run.from_json(manifest)
+        except ValueError as error:
+            raise Refused(f"{error} (--new-run)") from error
+        if under_way.fingerprint != wanted.fingerprint:
+            raise Refused(
+                f"a run of other data or settings is under way in {settings.state}: {_words(under_way)}; asked for: {_words(wanted)}. "
+                "Set them back, give this one a --state of its own, or start anew with --new-run."
+            )
+        return under_way
+    if manifest is not None and manifest["run_id"] >= wanted.run_id:
+        raise Refused(f"the run {manifest['run_id']} of this folder is not older than a new one would be: is the clock right?")
+    checkpoints.write_manifest(wanted.run_id, wanted.to_json())
+    checkpoints.write_manifest("current", wanted.to_json())
+    return wanted
+
+
+def _words(run: Run) -> str:
+    return f"{run.source}, {run.start} to {run.end}, {run.shards} shards"
+
+
+def _loop_settings(settings: RunSettings, run: Run) -> LoopSettings:
+    # A date or two in hand, some hundred applied between two checkpoints: bounded, and fast on small dates.
+    window = max(64, 2 * run.shards)
+    return LoopSettings(
+        window=window,
+        pull_limit=max(16, run.shards),
+        poll=0.2,
+        checkpoint_every=settings.checkpoint_seconds,
+        unacked=max(window, 256 * run.shards),
+    )
+
+
+def _set_aside(store: SqliteStore, letters: list[DeadLetter]) -> None:
+    store.write(DEAD_LETTERS, to_rows(letters))
+
+
+@contextmanager
+def _feeding(feeder: Feeder, loop: StageLoop, topic: MemoryTopic, run: Run, reporter: Reporter) -> Iterator[None]:
+    """Feeds from where the loop stands, on a thread of its own, until the block ends."""
+
+    def feed() -> None:
+        try:
+            if not reporter.wait_until_recovered():
+                return
+            status = loop.status
+            begun = status.watermark if status.run_id == run.run_id else 0
+            _log.info("feeding", run_id=run.run_id, from_seq=begun, of=run.batches)
+            if begun < run.batches:
+                for date in feeder.feed(begun):
+                    reporter.fed(date)
+            reporter.fed_all()
+        except Unavailable as error:
+            # The topic was closed under us because the run ends; anything else stops it.
+            if not reporter.ending:
+                reporter.fail(f"the source's rows cannot be passed on: {error}")
+        except Exception as error:
+            reporter.fail(f"the source failed: {error}")
+            _log.exception("feeder failed")
+
+    thread = threading.Thread(target=feed, name="feeder", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        reporter.ending = True
+        feeder.stop()
+        topic.close()
+        thread.join()
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM stop cleanly; a second one ends the process at once. The event is set by the first."""
+    stopping = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        signal.signal(number, signal.SIG_DFL)
+        _log.info("stopping", signal=signal.Signals(number).name)
+        stopping.set()
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _metrics_server(exposed: CollectorRegistry, settings: RunSettings) -> Iterator[str]:
+    try:
+        server, thread = metrics.serve(exposed, port=settings.metrics_port, host=settings.host)
+    except OSError as error:
+        raise Refused(
+            f"/metrics cannot be served on {settings.host}:{settings.metrics_port} ({error.strerror}): "
+            "name another --metrics-port, 0 takes a free one"
+        ) from error
+    try:
+        yield f"http://{settings.host}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _announce(run: Run, info: SourceInfo, dashboard: str | None, metrics_address: str) -> None:
+    """Addresses and the like go to standard error, as everything that is not a result."""
+    say = Console(file=sys.stderr, highlight=False, soft_wrap=True).print
+    synthetic = " [bold yellow](SYNTHETIC DATA)[/]" if run.synthetic else ""
+    say(f"[bold]Thundercast[/] replays {run.source}{synthetic}, {run.start} to {run.end}; run {run.run_id}")
+    if info.rights:
+        say(f"[dim]{info.rights}[/]")
+    if dashboard:
+        say(f"Dashboard: [bold]{dashboard}[/]")
+    say(f"Metrics:   {metrics_address}")
+    say("Ctrl-C stops; the next start goes on from there.")
