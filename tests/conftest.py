@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A kernel may be compiled within the first example, and a machine may be busy: neither is a failure.
+settings.register_profile("thundercast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("thundercast")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -110,8 +110,9 @@ def test_closing_wakes_everybody() -> None:
     timer.start()
     publisher.join(30.0)
     assert ends == ["the topic in memory is closed"]
-    assert topic.pull(1, 30.0) == []
     timer.join()
+    with pytest.raises(Unavailable, match="is closed"):
+        topic.pull(1, 30.0)
 
 
 def test_seeking_brings_back_what_was_acked_since_and_nothing_older() -> None:

@@ -7,9 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from thundercast.domain.batch import Message
 from thundercast.stage.protocols import Delivery, Unavailable
+
+_CLOSED: Final = "the topic in memory is closed"
 
 
 @dataclass(slots=True)
@@ -84,19 +87,23 @@ class MemoryTopic:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or len(self._waiting) < self._capacity)
                 if self._closed:
-                    raise Unavailable("the topic in memory is closed")
+                    raise Unavailable(_CLOSED)
                 self._published += 1
                 self._waiting.append(_Kept(self._published, message, self._wall()))
                 self._changed.notify_all()
 
     def pull(self, limit: int, timeout: float) -> list[Delivery]:
-        """Nothing, once the topic is closed."""
+        """As the protocol says.
+
+        Raises:
+            Unavailable: the topic is closed.
+        """
         with self._changed:
             self._expire()
             self._changed.wait_for(lambda: self._closed or self._waiting, timeout)
             self._expire()
             if self._closed:
-                return []
+                raise Unavailable(_CLOSED)
             pulled = [self._lease(self._waiting.popleft()) for _ in range(min(limit, len(self._waiting)))]
             if pulled:
                 self._changed.notify_all()
