@@ -80,7 +80,6 @@ class Reporter:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Reports from a thread of its own until the block ends."""
-        self._write_run("running")
         thread = threading.Thread(target=self._work, name="reporter", daemon=True)
         thread.start()
         try:
@@ -88,16 +87,22 @@ class Reporter:
         finally:
             self._ended.set()
             thread.join()
-            self._say(self._report)
-            self._say(lambda: self._write_run("completed" if self._loop.status.completed else "running"))
+            # A process that could not go on with the run has nothing to say of it.
+            if self._loop.recovered.is_set():
+                self._say(self._report)
+                self._say(self._write_run)
 
     def _work(self) -> None:
-        completed = False
+        while not self._loop.recovered.wait(0.1):
+            if self._ended.is_set():
+                return
+        self._say(self._write_run)
+        completed = self._loop.status.completed
         while not self._ended.wait(EVERY):
             self._say(self._report)
             if self._loop.status.completed and not completed:
                 completed = True
-                self._say(lambda: self._write_run("completed"))
+                self._say(self._write_run)
 
     def _say(self, write: Callable[[], None]) -> None:
         # The loop waits for the store by itself; a status that could not be written is overtaken by the next one.
@@ -106,8 +111,10 @@ class Reporter:
         except Unavailable as error:
             _log.warning("status not written", error=str(error))
 
-    def _write_run(self, state: str) -> None:
+    def _write_run(self) -> None:
         r = self._run
+        done = self._loop.status.run_id == r.run_id and self._loop.status.completed
+        state = "completed" if done else "running"
         row = {
             "run_id": r.run_id, "fingerprint": r.fingerprint, "source": r.source, "start_date": r.start,
             "end_date": r.end, "shards": r.shards,

@@ -9,6 +9,7 @@ What is in memory is lost when the process ends, however it ends; the next one f
 from __future__ import annotations
 
 import datetime as dt
+import os
 import signal
 import sys
 import threading
@@ -19,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import pyarrow as pa
 import structlog
 from prometheus_client import CollectorRegistry
 from rich.console import Console
+from rich.markup import escape
 
 import thundercast
 from thundercast.adapters import logs, metrics
@@ -33,10 +36,11 @@ from thundercast.adapters.settings import RunSettings
 from thundercast.adapters.sources import open_source
 from thundercast.adapters.sources.base import SourceInfo
 from thundercast.adapters.sqlite import SqliteStore
+from thundercast.adapters.sqlite_reader import SqliteReader
 from thundercast.domain.deadletters import DeadLetter
 from thundercast.domain.models import registry
 from thundercast.domain.runs import Run
-from thundercast.domain.tables import DEAD_LETTERS
+from thundercast.domain.tables import DEAD_LETTERS, RUNS
 from thundercast.stage.letters import to_rows
 from thundercast.stage.loop import Deposed, Ending, StageLoop
 from thundercast.stage.points import Gap, go_on
@@ -112,6 +116,7 @@ def run(
         this = _choose_run(settings, info, checkpoints, new_run=new_run)
         store = stack.enter_context(SqliteStore(folders.store))
         store.expire()
+        _supersede(store, folders.store, this)
         exposed = CollectorRegistry()
         collected = metrics.Metrics(exposed, version=thundercast.__version__)
         topic = MemoryTopic(capacity=_DATES_WAITING * this.shards)
@@ -138,21 +143,17 @@ def run(
         metrics_address = stack.enter_context(_metrics_server(exposed, settings))
         dashboard = stack.enter_context(Dashboard(folders.store, settings).running()) if settings.dashboard else None
         _announce(this, info, dashboard, metrics_address)
-        if dashboard is not None and open_browser:
+        # Without a screen a text browser would take the terminal.
+        if dashboard is not None and open_browser and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()):
             webbrowser.open(dashboard)
         with _feeding(feeder, loop, topic, this, reporter):
             try:
                 ending = loop.run(until_complete=this.run_id, fall_back=fall_back)
-            except BadCheckpoint as error:
-                _err.print(
-                    f"[bold red]thundercast:[/] {error} A damaged newest checkpoint can be passed over with --fall-back.", soft_wrap=True
-                )
-                return 1
-            except Deposed as error:
-                _err.print(f"[bold red]thundercast:[/] {error}", soft_wrap=True)
+            except (BadCheckpoint, Deposed) as error:
+                _err.print(f"[bold red]thundercast:[/] {escape(str(error))}", soft_wrap=True)
                 return 1
         if reporter.failure is not None:
-            _err.print(f"[bold red]thundercast:[/] {reporter.failure}", soft_wrap=True)
+            _err.print(f"[bold red]thundercast:[/] {escape(reporter.failure)}", soft_wrap=True)
             return 1
         _log.info("run ended", run_id=this.run_id, why=ending.value, watermark=loop.status.watermark, batches=this.batches)
         if ending is Ending.COMPLETED and not until_complete and dashboard is not None:
@@ -192,6 +193,17 @@ def _choose_run(settings: RunSettings, info: SourceInfo, checkpoints: FolderChec
     checkpoints.write_manifest(wanted.run_id, wanted.to_json())
     checkpoints.write_manifest("current", wanted.to_json())
     return wanted
+
+
+def _supersede(store: SqliteStore, path: Path, this: Run) -> None:
+    """Runs that will not be gone on with are said to be over."""
+    reader = SqliteReader(path)
+    rows = [
+        row | {"state": "superseded"} for row in reader.runs().to_pylist() if row["state"] == "running" and row["run_id"] != this.run_id
+    ]
+    reader.close()
+    if rows:
+        store.write(RUNS, pa.Table.from_pylist(rows, schema=RUNS.arrow))
 
 
 def _words(run: Run) -> str:

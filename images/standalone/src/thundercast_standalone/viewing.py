@@ -68,7 +68,7 @@ class Dashboard:
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         session = requests.Session()
         session.trust_env = False  # never by way of a proxy
-        session.mount("http://", HTTPAdapter(max_retries=Retry(connect=_PATIENCE * 4, backoff_factor=0.25, backoff_max=0.25)))
+        session.mount("http://", HTTPAdapter(max_retries=Retry(total=_PATIENCE * 4, backoff_factor=0.25, backoff_max=0.25)))
         host = "127.0.0.1" if self._host == _ANY else self._host
         try:
             session.get(f"http://{host}:{self._port}/_stcore/health", timeout=_PATIENCE).raise_for_status()

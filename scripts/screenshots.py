@@ -1,0 +1,105 @@
+"""Makes the pictures in docs/images anew: replays the packed sample to a day in July and shoots the dashboard.
+
+    .venv/bin/python scripts/screenshots.py [--url ADDRESS] [--out docs/images]
+
+Needs Chromium (``chromium``, ``chromium-browser`` or ``google-chrome`` on the path). With ``--url`` a dashboard
+that is served already is shot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FLAGS: Final = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run --hide-scrollbars"
+).split()
+LAST_DATE: Final = "2023-07-12"
+
+
+class Shot(NamedTuple):
+    """One picture."""
+
+    name: str
+    width: int
+    height: int
+    scheme: Literal["light", "dark"]
+    query: str = ""
+
+
+SHOTS: Final = (
+    Shot("dashboard", 1280, 1020, "light"),
+    Shot("dashboard-whole", 1280, 2700, "light"),
+    Shot("dashboard-dark", 1280, 1020, "dark"),
+    Shot("dashboard-es", 1280, 1020, "light", "?lang=es"),
+    Shot("dashboard-phone", 390, 1600, "light"),
+)
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of a dashboard over a finished replay."""
+    with tempfile.TemporaryDirectory() as state:
+        command = [str(Path(sys.executable).with_name("thundercast")), "run", "--state", state, "--speed", "max", "--shards", "4"]
+        command += ["--end", LAST_DATE, "--port", "0", "--metrics-port", "0"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            address = ""
+            for line in process.stderr or ():
+                if line.startswith("Dashboard:"):
+                    address = line.split()[1]
+                if "dates are done" in line:
+                    break
+            else:
+                raise SystemExit("the replay ended before its last date")
+            yield address
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def shoot(browser: Browser, address: str, shot: Shot, out: Path) -> None:
+    """Takes a picture once the charts are drawn."""
+    page = browser.new_page(viewport={"width": shot.width, "height": shot.height}, color_scheme=shot.scheme, locale="en-GB")
+    page.goto(address + "/" + shot.query)
+    page.wait_for_selector("canvas, svg.marks", timeout=60_000)
+    page.wait_for_timeout(6_000)
+    page.screenshot(path=out / f"{shot.name}.png")
+    page.close()
+    print(f"made {shot.name}.png")
+
+
+def main() -> None:
+    """Makes every picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", help="a dashboard that is served already")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    options = parser.parse_args()
+    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    if chromium is None:
+        raise SystemExit("Chromium is not installed: on Debian and Ubuntu, apt install chromium")
+    options.out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        if options.url:
+            for shot in SHOTS:
+                shoot(browser, options.url.rstrip("/"), shot, options.out)
+        else:
+            with served() as address:
+                for shot in SHOTS:
+                    shoot(browser, address, shot, options.out)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
