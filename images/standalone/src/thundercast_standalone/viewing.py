@@ -48,9 +48,10 @@ class Dashboard:
                     "name another --port (0 takes a free one), or go without it: --no-dashboard"
                 ) from error
         # In a session of its own: Ctrl-C in the terminal stops the run, and the run stops the dashboard.
+        python, _, _, *arguments = serve.command(self._store.absolute(), self._port, self._host)
         process = subprocess.Popen(  # noqa: S603
-            serve.command(self._store.absolute(), self._port, self._host),
-            stdin=subprocess.DEVNULL,
+            [python, "-m", "thundercast_standalone.viewer", *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
