@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from thundercast.adapters import sqlite_schema
+from thundercast.adapters.reading import StoreMismatch
 from thundercast.domain.tables import TABLES, Table
 from thundercast.stage.protocols import Unavailable
 
@@ -24,10 +25,11 @@ _DAY_US = 86_400_000_000
 
 @contextmanager
 def answering(path: Path, doing: str) -> Iterator[None]:
-    """Turns SQLite's "not now" (locked, disk full, I/O error) into `Unavailable`.
+    """Says in the store's own terms what SQLite complains of.
 
     Raises:
-        Unavailable: with the file, what was tried and SQLite's words.
+        Unavailable: not now (locked, disk full, I/O error); with the file, what was tried and SQLite's words.
+        StoreMismatch: the file is damaged.
     """
     try:
         yield
@@ -35,6 +37,11 @@ def answering(path: Path, doing: str) -> Iterator[None]:
         raise Unavailable(
             f"the store {path} could not {doing}: {error}. Is the disk full or read-only, or does another program hold the file?"
         ) from error
+    except sqlite3.DatabaseError as error:
+        # Only the bare class tells of the file; its subclasses tell of what was asked.
+        if type(error) is not sqlite3.DatabaseError:
+            raise
+        raise StoreMismatch(f"{path} is damaged ({error}): put a copy in its place, or move the file away to start a new store.") from error
 
 
 class SqliteStore:
@@ -52,7 +59,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, patience: float = 5.0) -> None:
-        self._path = path
+        self.path = path
         self._clock = clock
         self._lock = threading.Lock()
         with answering(path, "be opened"):
@@ -68,7 +75,7 @@ class SqliteStore:
                 raise
 
     def _prepare(self) -> None:
-        ours = sqlite_schema.check_owner(self._connection, self._path)
+        ours = sqlite_schema.check_owner(self._connection, self.path)
         if not ours:
             self._connection.execute("PRAGMA page_size = 8192")
         self._connection.execute("PRAGMA journal_mode = WAL")
@@ -78,7 +85,7 @@ class SqliteStore:
         self._connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages
         with self._transaction():
             for table in TABLES:
-                for statement in sqlite_schema.missing_columns(self._connection, table, self._path):
+                for statement in sqlite_schema.missing_columns(self._connection, table, self.path):
                     self._connection.execute(statement)
             if not ours:
                 self._connection.execute(
@@ -112,7 +119,7 @@ class SqliteStore:
         rows = sqlite_schema.checked(table, rows)
         if not rows.num_rows:
             return
-        with self._lock, answering(self._path, f"take {rows.num_rows} rows of {table.name}"), self._transaction():
+        with self._lock, answering(self.path, f"take {rows.num_rows} rows of {table.name}"), self._transaction():
             now = int(self._clock() * 1e6)
             ((at,),) = self._connection.execute(f"UPDATE {sqlite_schema.CLOCK} SET at = max(at + 1, ?) RETURNING at", (now,)).fetchall()
             stamped = rows.append_column("written_at", pa.array([at] * rows.num_rows, pa.int64()))
@@ -129,14 +136,14 @@ class SqliteStore:
             if table.keep_days is None:
                 continue
             before = int(self._clock() * 1e6) - table.keep_days * _DAY_US
-            with self._lock, answering(self._path, f"expire rows of {table.name}"), self._transaction():
+            with self._lock, answering(self.path, f"expire rows of {table.name}"), self._transaction():
                 deleted[table.name] = self._connection.execute(f"DELETE FROM {table.name} WHERE written_at < ?", (before,)).rowcount
         return deleted
 
     @property
     def written_at(self) -> dt.datetime | None:
         """When the newest row was written; None while the store is empty."""
-        with self._lock, answering(self._path, "tell its clock"):
+        with self._lock, answering(self.path, "tell its clock"):
             (at,) = self._connection.execute(f"SELECT at FROM {sqlite_schema.CLOCK}").fetchone()
         return dt.datetime.fromtimestamp(at / 1e6, dt.UTC) if at else None
 

@@ -21,7 +21,7 @@ from thundercast.adapters.sources.station_list import StationList
 from thundercast.domain import runs
 from thundercast.domain.deadletters import DeadLetter
 from thundercast.domain.schema import COUNTED, MEASUREMENTS, RAW_SCHEMA
-from thundercast.domain.stations import BAD_KEY, keys_of
+from thundercast.domain.stations import BAD_KEY, Keys, keys_of
 
 STAGE: Final = "source"
 FLAGGED: Final = ("max", "min", "prcp")
@@ -93,8 +93,7 @@ def to_raw(table: pa.Table, *, where: Callable[[int], str], stations: StationLis
         source |= _six_digits(source["frshtt"])
 
     faults = _Faults(table.num_rows)
-    station = fields.trimmed(source["station"])
-    keys = keys_of(station)
+    station, keys = _stations(source["station"])
     days, unreadable = fields.days_of(source["date"])
     faults.add("bad_date", "date", unreadable)
     faults.add("bad_station", "station", keys == BAD_KEY)
@@ -142,13 +141,11 @@ class _Faults:
             self._named.append((reason, column))
             self.reason[bad & (self.reason == 0)] = len(self._named) - 1
 
-    def checked(
-        self, name: str, array: pa.Array | None, convert: Callable[[pa.Array], tuple[pa.Array, fields.Mask | None]]
-    ) -> pa.Array | None:
+    def checked(self, name: str, array: pa.Array | None, convert: fields.Convert) -> pa.Array | None:
         if array is None:
             return None
         try:
-            values, bad = convert(array)
+            values, bad = fields.converted(array, convert)
         except pa.ArrowException as error:
             raise SourceError(f"column {name} is of type {array.type}, which is not what it should hold: {error}") from error
         self.add("bad_value", name, bad)
@@ -174,6 +171,16 @@ class _Faults:
             )
             letters.append(Rejected(letter, None if reason == "bad_date" else int(days[i])))
         return letters
+
+
+def _stations(column: pa.Array) -> tuple[pa.Array, Keys]:
+    """Station ids and their keys."""
+    if not pa.types.is_dictionary(column.type):
+        station = fields.trimmed(column)
+        return station, keys_of(station)
+    values = pa.concat_arrays([fields.trimmed(column.dictionary), pa.nulls(1, pa.string())])
+    at = column.indices.fill_null(len(values) - 1)
+    return values.take(at), keys_of(values)[at.to_numpy()]
 
 
 def _country(source: dict[str, pa.Array]) -> pa.Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,8 @@ import pyarrow.compute as pc
 from thundercast.domain import runs
 
 Mask = npt.NDArray[np.bool_]
+Convert = Callable[[pa.Array], tuple[pa.Array, Mask | None]]
+"""A column to its type, and where a field is not of it: None for nowhere."""
 
 _FIRST_DAY: Final = runs.ordinal(runs.EPOCH.replace(year=1900, month=1, day=1))
 _LAST_DAY: Final = runs.ordinal(runs.EPOCH.replace(year=2100, month=12, day=31))
@@ -49,15 +52,33 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def plain(column: pa.ChunkedArray) -> pa.Array:
-    """One array, without dictionary, texts as `string`."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    """One array: texts as `string`, or as a dictionary of `string` if they came as one; other dictionaries decoded."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        if column.num_chunks == 1 and _is_text(kind.value_type):
+            whole = column.chunk(0)
+            return pa.DictionaryArray.from_arrays(whole.indices, whole.dictionary.cast(pa.string()))
+        kind = kind.value_type
     column = column.cast(pa.string() if _is_text(kind) else kind)
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([*column.chunks, pa.array([], column.type)])
 
 
 def trimmed(column: pa.Array) -> pa.Array:
     """As text without blanks around it."""
+    if pa.types.is_dictionary(column.type):
+        return trimmed(column.dictionary).take(column.indices)
     return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def converted(column: pa.Array, convert: Convert) -> tuple[pa.Array, Mask | None]:
+    """What ``convert`` makes of a column; of a dictionary, each value once."""
+    if not pa.types.is_dictionary(column.type):
+        return convert(column)
+    # A null goes through as one more value: whether it is wrong depends on the column.
+    once = pa.concat_arrays([column.dictionary, pa.nulls(1, column.dictionary.type)])
+    values, bad = convert(once)
+    at = column.indices.fill_null(len(once) - 1)
+    return values.take(at), None if bad is None or not bad.any() else bad[_numpy(at)]
 
 
 def _numpy(array: pa.Array) -> npt.NDArray[Any]:
@@ -92,7 +113,8 @@ def numbers(column: pa.Array) -> tuple[pa.Array, Mask | None]:
 def counts(column: pa.Array) -> tuple[pa.Array, Mask | None]:
     """int16, and where there is something else than a whole number from 0."""
     if column.type == pa.int16():
-        return column, _mask(pc.less(column, 0))
+        least = pc.min(column).as_py()
+        return column, None if least is None or least >= 0 else _mask(pc.less(column, 0))
     values, bad = numbers(column)
     floats = _numpy(values)
     whole = (floats >= 0) & (floats <= np.iinfo(np.int16).max) & (floats == np.floor(floats))
@@ -108,10 +130,8 @@ def digits(column: pa.Array) -> tuple[pa.Array, Mask | None]:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if _is_text(column.type):
+        column = trimmed(column)
         yes, no = pc.equal(column, "1"), pc.equal(column, "0")
-        if not pc.all(pc.or_(yes, no)).as_py() or column.null_count:
-            column = trimmed(column)
-            yes, no = pc.equal(column, "1"), pc.equal(column, "0")
     else:
         column = column.cast(pa.float64())
         yes, no = pc.equal(column, 1), pc.equal(column, 0)

@@ -145,7 +145,7 @@ def _parquet(member: Member, stations: StationList | None, consumed: Callable[[f
     layout = parquet_layout(member.path, member.name, stations)
     size = member.path.stat().st_size
     try:
-        with pq.ParquetFile(member.path, pre_buffer=False) as file:
+        with pq.ParquetFile(member.path, pre_buffer=False, read_dictionary=list(layout.dictionaries)) as file:
             row = 0
             for block in file.iter_batches(BLOCK_ROWS, columns=list(layout.columns), use_threads=False):
                 yield layout.decode(block, row)
@@ -161,8 +161,10 @@ def parquet_layout(path: Path, name: str, stations: StationList | None) -> Layou
     Raises:
         SourceError: it is not a parquet file, or its columns are not those of station-days.
     """
-    names = canonical(parquet_schema(path, name).names, where=name)
+    schema = parquet_schema(path, name)
+    names = canonical(schema.names, where=name)
     inverse = {own: known for known, own in names.items()}
+    texts = [own for own in inverse if pa.types.is_string(schema.field(own).type) or pa.types.is_large_string(schema.field(own).type)]
 
     def decode(block: pa.RecordBatch, row: int) -> tuple[pa.RecordBatch, list[Rejected]]:
         table = pa.Table.from_batches([block])
@@ -174,7 +176,7 @@ def parquet_layout(path: Path, name: str, stations: StationList | None) -> Layou
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SourceError(f"{name}: its columns are not of the types of station-days: {error}") from error
 
-    return Layout(list(inverse), names["date"], decode)
+    return Layout(list(inverse), names["date"], decode, dictionaries=texts)
 
 
 def parquet_schema(path: Path, name: str) -> pa.Schema:
