@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from thundercast.adapters.reading import StoreMissing, merged
+from thundercast.adapters.reading import StoreMismatch, StoreMissing, merged
 from thundercast.adapters.sqlite import SqliteStore
 from thundercast.adapters.sqlite_reader import SqliteReader
 from thundercast.domain import tables
@@ -183,3 +183,15 @@ def test_runs_come_newest_first_and_the_rest_by_run(tmp_path: Path) -> None:
     assert reader.status(OLDER).column("state").to_pylist() == ["2025"]
     assert reader.status(RUN).column("leader").to_pylist() == [True]
     assert reader.events(OLDER).column("model_name").to_pylist() == ["2025"]
+
+
+def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with SqliteStore(path) as store:
+        store.write(tables.GAPS, rows(tables.GAPS, *[{"seq": i, "component": "cleaner"} for i in range(5_000)]))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xa5" * (size - 8192))
+    with pytest.raises(StoreMismatch, match=r"store\.db is damaged .*move the file away"):
+        SqliteReader(path).gaps(RUN)
