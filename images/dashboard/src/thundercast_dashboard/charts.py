@@ -17,12 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thundercast_dashboard.data import BASELINE, Row
+from thundercast_dashboard.data import Row
 from thundercast_dashboard.palette import Palette
-from thundercast_dashboard.texts import Texts
+from thundercast_dashboard.texts import BASELINE, Texts
 
 MAX_POINTS: Final = 600
 """Points of one line: more than a panel has pixels."""
+
+
+FLOORS: Final = {"roc_auc": 0.5, "pr_auc": 0.0, "brier_skill": -0.2, "hss": 0.0, "csi": 0.0, "base_rate": 0.0}
+"""Where the panels of the scores begin. A model's first dates are far below, and would press the rest into a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,19 @@ class Figure:
     Attributes:
         spec: Vega-Lite, as JSON.
         data: what the names in it stand for: tables, or shapes as GeoJSON features.
-        alt: what the chart says, in words.
+        title: what the chart is, in words; the same whatever the data.
+        words: what it says.
     """
 
     spec: str
     data: Mapping[str, pa.Table | list[Any]]
-    alt: str
+    title: str
+    words: str
 
 
 def finished(chart: alt.LayerChart, texts: Texts, **embed: Any) -> str:
     """The chart as JSON, with the language's numbers and dates."""
-    return json.dumps(chart.properties(usermeta={"embedOptions": texts.vega | embed}, background="transparent").to_dict())
+    return json.dumps(chart.configure(locale=texts.vega).properties(usermeta={"embedOptions": embed}, background="transparent").to_dict())
 
 
 def _milliseconds(dates: pa.ChunkedArray) -> pa.Array:
@@ -84,34 +90,37 @@ def score_over_time(series: pa.Table, score: str, *, models: Sequence[str], cham
     else:
         value = series.column(score)
         colours = model_colours(models, champion, palette)
+    names = [texts.model(name) for name in series.column("model_name").to_pylist()]
     data = pa.table(
-        {"day": _milliseconds(series.column("date")), "model": series.column("model_name"), "value": value, "rows": series.column("rows")}
+        {"day": _milliseconds(series.column("date")), "model": pa.array(names, pa.string()), "value": value, "rows": series.column("rows")}
     )
-    last = dict(zip(data.column("model").to_pylist(), value.to_pylist(), strict=True))
+    last = dict(zip(names, value.to_pylist(), strict=True))
     said = "; ".join(f"{name} {texts.share(v, 1) if share else texts.decimal(v, 3)}" for name, v in last.items())
     end = series.column("date")[-1].as_py() if series.num_rows else None
-    words = texts("skill.alt", score=texts(f"score.{score}"), date=texts.date(end), values=said)
-    return Figure(_score_spec(score, tuple(colours.items()), texts, palette), {"scores": data}, words)
+    title = texts("skill.alt", score=texts(f"score.{score}"))
+    words = texts("skill.words", date=texts.date(end), values=said)
+    return Figure(
+        _score_spec(score, tuple((texts.model(name), colour) for name, colour in colours.items()), texts, palette),
+        {"scores": data},
+        title,
+        words,
+    )
 
 
 @cache
 def _score_spec(score: str, colours: tuple[tuple[str, str], ...], texts: Texts, palette: Palette) -> str:
-    share = score == "base_rate"
+    share, baseline = score == "base_rate", texts.model(BASELINE)
     x = alt.X(
         "day:T",
         title=None,
         scale=alt.Scale(type="utc", nice=False),
         axis=alt.Axis(format="%b %y", tickCount=4, grid=False, labelFlush=True),
     )
-    y = alt.Y(
-        "value:Q",
-        title=None,
-        scale=alt.Scale(zero=False, nice=True, padding=6),
-        axis=alt.Axis(format=".0%" if share else ".2f", tickCount=4),
-    )
+    above = alt.Scale(domainMin=FLOORS[score], nice=True)
+    y = alt.Y("value:Q", title=None, scale=above, axis=alt.Axis(format=".0%" if share else ".1f", tickCount=4))
     scale = alt.Scale(domain=[name for name, _ in colours], range=[colour for _, colour in colours])
     colour = alt.Color("model:N", legend=None, scale=scale)
-    dash = alt.condition(alt.datum.model == BASELINE, alt.value([4, 3]), alt.value([1, 0]))
+    dash = alt.condition(alt.datum.model == baseline, alt.value([4, 3]), alt.value([1, 0]))
     near = alt.selection_point(name="near", on="pointerover", clear="pointerout", nearest=True, fields=["day"], empty=False)
     tooltip = [
         alt.Tooltip("day:T", title=texts("skill.axis_date"), format="%Y-%m-%d", formatType="utc"),
@@ -123,15 +132,17 @@ def _score_spec(score: str, colours: tuple[tuple[str, str], ...], texts: Texts, 
     layers = []
     if score == "brier_skill":
         # Climatology's skill against itself is 0: said by a line, whatever the data.
-        base = base.transform_filter(alt.datum.model != BASELINE)
+        base = base.transform_filter(alt.datum.model != baseline)
         layers.append(
             alt.Chart(alt.InlineData(values=[{"value": 0}]))
             .mark_rule(color=palette.baseline, strokeDash=[4, 3], strokeWidth=1.75)
             .encode(y=y)
         )
-    layers.append(base.mark_line(strokeWidth=1.75, invalid="break-paths-show-path-domains").encode(x=x, y=y, color=colour, strokeDash=dash))
     layers.append(
-        base.mark_point(filled=True, size=50, invalid="filter")
+        base.mark_line(strokeWidth=1.75, clip=True, invalid="break-paths-show-path-domains").encode(x=x, y=y, color=colour, strokeDash=dash)
+    )
+    layers.append(
+        base.mark_point(filled=True, size=50, clip=True, invalid="filter")
         .encode(x=x, y=y, color=colour, opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=tooltip)
         .add_params(near)
     )
@@ -158,7 +169,7 @@ def reliability(bins: Sequence[tuple[int, float, int]], *, model: str, texts: Te
         texts("reliability.point", said=texts.share(said), seen=texts.share(seen), rows=texts.number(rows))
         for _, rows, said, seen in filled
     )
-    return Figure(_reliability_spec(texts, palette), {"bins": data}, texts("reliability.alt", model=model, points=points))
+    return Figure(_reliability_spec(texts, palette), {"bins": data}, texts("reliability.alt", model=model), points)
 
 
 @cache
@@ -198,7 +209,7 @@ def counts(bins: Sequence[tuple[int, float, int]], *, texts: Texts, palette: Pal
         }
     )
     said = "; ".join(f"{name} {texts.number(rows)}" for name, (rows, _, _) in zip(_bin_names(len(bins), texts), bins, strict=True))
-    return Figure(_counts_spec(texts, palette), {"bins": data}, texts("reliability.counts_alt", values=said))
+    return Figure(_counts_spec(texts, palette), {"bins": data}, texts("reliability.counts_alt"), said)
 
 
 @cache
@@ -217,7 +228,7 @@ def _counts_spec(texts: Texts, palette: Palette) -> str:
     ]
     bars = alt.Chart(alt.NamedData(name="bins")).mark_bar(color=palette.said, opacity=0.55, binSpacing=2)
     bars = bars.encode(x=x, x2="to:Q", y=y, y2=alt.datum(1), tooltip=tooltip)
-    return finished(alt.layer(bars).properties(height=120, width="container", name="counts"), texts)
+    return finished(alt.layer(bars).properties(height=190, width="container", name="counts"), texts)
 
 
 def _bin_names(bins: int, texts: Texts) -> list[str]:
@@ -229,7 +240,7 @@ def letters(counts: Sequence[Row], *, texts: Texts, palette: Palette) -> Figure:
     reasons = [texts.reason(row["reason"]) for row in counts]
     data = pa.table({"reason": pa.array(reasons, pa.string()), "count": pa.array([row["count"] for row in counts], pa.float64())})
     said = "; ".join(f"{reason} {texts.number(row['count'])}" for reason, row in zip(reasons, counts, strict=True))
-    return Figure(_letters_spec(len(counts), texts, palette), {"letters": data}, texts("letters.alt", values=said))
+    return Figure(_letters_spec(len(counts), texts, palette), {"letters": data}, texts("letters.alt"), said)
 
 
 @cache

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from thundercast.adapters.reading import StoreMismatch, StoreMissing, StoreReader, merged
 from thundercast.domain.tables import DEAD_LETTERS, MODEL_METRICS
 from thundercast.stage.protocols import Unavailable
+from thundercast_dashboard.texts import BASELINE
 
 SCOPE: Final = "30d"
-BASELINE: Final = "climatology"
 CHAMPION: Final = "thunder"
 STALE_AFTER: Final = 30.0
 """Seconds without a word from a running stream."""
@@ -41,6 +41,7 @@ Phase = Literal[
     "failed",
 ]
 Row = dict[str, Any]
+_FAILURES: Final = (StoreMissing, StoreMismatch, Unavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ class Feed:
         self._lock = threading.Lock()
         self._asked = float("-inf")
         self._snapshot = Snapshot()
-        self._maps: dict[tuple[str, dt.date, str, str], pa.Table] = {}
+        self._maps: dict[tuple[str, str, str], tuple[dt.date, pa.Table]] = {}
+        self._fresh: set[tuple[str, str, str]] = set()
 
     def snapshot(self) -> Snapshot:
         """The newest reading."""
@@ -139,7 +141,7 @@ class Feed:
             now = self._clock()
             if not 0 <= now - self._asked < self._every:
                 self._asked = now
-                self._maps.clear()
+                self._fresh.clear()
                 self._snapshot = self._read(now)
             return self._snapshot
 
@@ -168,24 +170,29 @@ class Feed:
         except Unavailable as error:
             return replace(old, problem="unavailable", detail=str(error))
 
-    def on_map(self, run_id: str, task: str, model: str, closed: dt.date) -> tuple[dt.date, pa.Table]:
+    def on_map(self, run_id: str, task: str, model: str, closed: dt.date) -> tuple[dt.date, pa.Table] | None:
         """The date of the newest whole set of predictions of a model, and the predictions with their places.
 
         Args:
             closed: the last date with scores. The same day's rows are predicted as they come, so a later date may still lack some;
                 the day ahead is predicted as a whole.
 
-        Raises:
-            Unavailable: the store does not answer now.
+        Returns:
+            The last answer where the store does not give one now; None if there never was one.
         """
+        key = (run_id, task, model)
         with self._lock:
-            date = closed
-            if task == "dayahead":
-                date = self._reader.latest_date(run_id, task=task, model=model) or closed
-            key = (run_id, date, task, model)
-            if key not in self._maps:
-                self._maps[key] = self._reader.predictions(run_id, date, task=task, model=model)
-            return date, self._maps[key]
+            if key not in self._fresh:
+                try:
+                    date = closed
+                    if task == "dayahead":
+                        date = self._reader.latest_date(run_id, task=task, model=model) or closed
+                    self._maps[key] = date, self._reader.predictions(run_id, date, task=task, model=model)
+                    self._fresh.add(key)
+                except _FAILURES:
+                    # The snapshot tells of it, and every number on the page is then as it was read last.
+                    pass
+            return self._maps.get(key)
 
 
 def _main(statuses: list[Row]) -> Row | None:

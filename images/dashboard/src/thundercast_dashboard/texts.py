@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 LANGUAGES: Final = {"en": "English", "es": "Español"}
+BASELINE: Final = "climatology"
+"""The model that the others are measured against."""
 _FOLDER: Final = Path(__file__).with_name("locales")
 
 
@@ -53,6 +55,10 @@ class Texts:
     def reason(self, code: str) -> str:
         """A dead letter's reason in words; a code that is not known stays as it is."""
         return self._texts.get(f"reasons.{code}", code)
+
+    def model(self, name: str) -> str:
+        """A model's name; the baseline's in words."""
+        return self._texts["skill.climatology"] if name == BASELINE else name
 
     def _localized(self, text: str) -> str:
         return text.translate({ord(","): self._texts["thousands"], ord("."): self._texts["decimal_point"]})
@@ -107,15 +113,15 @@ class Texts:
 
     @property
     def vega(self) -> dict[str, Any]:
-        """Numbers and dates of charts, as Vega's formatLocale and timeFormatLocale."""
+        """Numbers and dates of charts, as Vega's locale."""
         months = [month.capitalize() if self.language == "en" else month for month in self._texts["months"].split()]
         days = ["day"] * 7  # no chart shows one
         return {
-            "formatLocale": {
+            "number": {
                 "decimal": self._texts["decimal_point"], "thousands": self._texts["thousands"], "grouping": [3], "currency": ["", ""],
                 "percent": "\N{NO-BREAK SPACE}%",
             },
-            "timeFormatLocale": {
+            "time": {
                 "dateTime": "%x, %X", "date": "%Y-%m-%d", "time": "%H:%M:%S", "periods": ["", ""], "days": days, "shortDays": days,
                 "months": months, "shortMonths": [month[:3] for month in months],
             },

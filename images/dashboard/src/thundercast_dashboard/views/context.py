@@ -10,6 +10,7 @@ import streamlit as st
 
 from thundercast_dashboard.charts import Figure
 from thundercast_dashboard.data import Feed, Row, Snapshot
+from thundercast_dashboard.markup import esc
 from thundercast_dashboard.palette import Palette
 from thundercast_dashboard.texts import Texts
 
@@ -46,7 +47,12 @@ class Choice:
 
 
 def draw(figure: Figure, *, key: str, height: Literal["content", "stretch"] = "content") -> None:
-    """Puts a chart on the page."""
+    """Puts a chart on the page, and its words where only a screen reader finds them.
+
+    The words are no part of the chart: a chart whose description changes is drawn anew, and flickers.
+    """
     spec = json.loads(figure.spec)
     spec["datasets"] = spec.get("datasets", {}) | figure.data
-    st.vega_lite_chart(spec=spec, width="stretch", height=height, theme="streamlit", key=key, alt=figure.alt)
+    with st.container(key=key):
+        st.vega_lite_chart(spec=spec, width="stretch", height=height, theme="streamlit", key=f"{key}_chart", alt=figure.title)
+        st.html(f'<p class="tc-words">{esc(figure.words)}</p>')

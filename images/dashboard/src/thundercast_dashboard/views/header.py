@@ -7,7 +7,7 @@ import streamlit as st
 from thundercast_dashboard.data import Row
 from thundercast_dashboard.markup import bolt, esc
 from thundercast_dashboard.palette import Palette
-from thundercast_dashboard.texts import LANGUAGES, Texts
+from thundercast_dashboard.texts import LANGUAGES, Texts, preferred
 from thundercast_dashboard.views.context import Context
 
 
@@ -21,8 +21,7 @@ def title(texts: Texts, palette: Palette) -> None:
         st.segmented_control(
             texts("page.language"),
             list(LANGUAGES),
-            format_func=str.upper,
-            default=texts.language,
+            default=preferred(st.context.locale),
             required=True,
             key="lang",
             bind="query-params",

@@ -19,7 +19,7 @@ def letters(context: Context) -> None:
     st.html(heading(t("letters.heading"), t("letters.about", count=t.number(sum(row["count"] for row in counts)))))
     left, right = st.columns([2, 3], gap="large")
     with left:
-        draw(charts.letters(counts, texts=t, palette=context.palette), key="letters_chart")
+        draw(charts.letters(counts, texts=t, palette=context.palette), key="letters")
     with right:
         columns = ("written", "reason", "station", "date", "detail", "original")
         head = "".join(f'<th scope="col">{esc(t(f"letters.{name}"))}</th>' for name in columns)

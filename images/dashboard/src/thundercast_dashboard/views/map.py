@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
@@ -16,7 +17,11 @@ def world(context: Context, chosen: Choice, run_id: str) -> None:
     """Probabilities and outcomes at the stations."""
     t, palette = context.texts, context.palette
     closed = chosen.latest[chosen.champion]["date"]
-    date, found = context.feed.on_map(run_id, chosen.task, chosen.champion, closed)
+    answer = context.feed.on_map(run_id, chosen.task, chosen.champion, closed)
+    if answer is None:
+        st.html(heading(t("map.heading", date=t.date(closed))) + f'<p class="tc-hint">{esc(t("state.unavailable"))}</p>')
+        return
+    date, found = answer
     about = t("map.about", stations=t.number(found.num_rows), model=chosen.champion, task=t(f"choice.{chosen.task}_about"))
     title = t("map.heading", date=t.date(date))
     placed = found.filter(pc.and_(pc.is_valid(found.column("lat")), pc.is_valid(found.column("lon"))))
@@ -27,13 +32,18 @@ def world(context: Context, chosen: Choice, run_id: str) -> None:
         *zip(maps.class_labels(t), palette.ramp, ["dot"] * len(palette.ramp), strict=True),
         (t("map.ring"), palette.happened, "ring"),
     ]
+    latitude, longitude = (placed.column(name).to_numpy() for name in ("lat", "lon"))
+    view = maps.view_of(latitude, longitude)
+    shown = view.shows(latitude, longitude)
+    outside = int(np.count_nonzero(~shown))
     unplaced = found.num_rows - placed.num_rows
-    notes = [_outcome(t, found), t("map.unplaced", count=t.number(unplaced)) if unplaced else ""]
-    st.html(heading(title, f"{about} {' '.join(filter(None, notes))}"))
-    view = maps.view_of(placed.column("lat").to_pylist(), placed.column("lon").to_pylist())
+    notes = [about, _outcome(t, found)]
+    notes += [t("map.outside", count=t.number(outside))] if outside else []
+    notes += [t("map.unplaced", count=t.number(unplaced))] if unplaced else []
+    st.html(heading(title, " ".join(notes)))
     st.html(f"<style>.st-key-map {{--tc-aspect: {view.aspect:.3f}}}</style>")
-    with st.container(key="map"):
-        draw(maps.probability_map(placed, date=date, view=view, texts=t, palette=palette), key="map_chart", height="stretch")
+    figure = maps.probability_map(placed.filter(pa.array(shown)), date=date, view=view, texts=t, palette=palette)
+    draw(figure, key="map", height="stretch")
     st.html(f'<p class="tc-legend-title">{esc(t("map.legend"))}</p>' + legend(entries))
 
 

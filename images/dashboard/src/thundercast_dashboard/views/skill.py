@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from thundercast_dashboard import charts
-from thundercast_dashboard.data import BASELINE, Row, champion, latest, reliability
+from thundercast_dashboard.data import Row, champion, latest, reliability
 from thundercast_dashboard.markup import esc, heading, legend, tile, tiles
-from thundercast_dashboard.texts import Texts
+from thundercast_dashboard.texts import BASELINE, Texts
 from thundercast_dashboard.views.context import Choice, Context, draw
 
 SCORES: Final = ("roc_auc", "pr_auc", "brier_skill", "hss", "csi")
@@ -75,8 +75,8 @@ def over_time(context: Context, chosen: Choice) -> None:
     models = pc.unique(series.column("model_name")).to_pylist()
     colours = charts.model_colours(models, chosen.champion, context.palette)
     order = sorted(models, key=lambda name: (name != chosen.champion, name == BASELINE, name))
-    entries = [(t("skill.climatology") if m == BASELINE else m, colours[m], "dash" if m == BASELINE else "line") for m in order]
-    st.html(heading(t("skill.heading"), t("skill.about")) + legend(entries))
+    entries = [(t.model(m), colours[m], "dash" if m == BASELINE else "line") for m in order]
+    st.html(heading(t("skill.heading"), t("skill.about", floor=t.decimal(charts.FLOORS["brier_skill"], 1))) + legend(entries))
     panels = (*SCORES, "base_rate")
     for start in (0, 3):
         for column, score in zip(st.columns(3, gap="medium"), panels[start : start + 3], strict=True):
