@@ -1,4 +1,4 @@
-"""Settings and data that the suites of the domain share."""
+"""Data that the suites of the domain share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import settings
 
 from thundercast.domain.schema import RAW_SCHEMA, WEATHER
 from unit.domain.rawrows import Stream
-
-# A first call may have to compile a kernel; how long a test takes is nobody's promise here.
-settings.register_profile("kernels", deadline=None)
-settings.load_profile("kernels")
 
 
 @pytest.fixture(scope="session")

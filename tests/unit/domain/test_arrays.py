@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from thundercast.domain.arrays import MAGIC, BadState, nest, pack, part, unpack
+from unit.domain.damage import Changes, changes, damaged
 
 dtypes = st.sampled_from(["?", "i1", "u1", "<i2", "<u2", "<i4", "<i8", ">i8", "<f2", "<f4", "<f8", ">f4", "S1", "S7"])
 some_arrays = dtypes.flatmap(lambda kind: npst.arrays(kind, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)))
@@ -33,7 +34,7 @@ SAMPLE = pack(
 HEADER = len(MAGIC) + 8
 
 
-def damaged(header: Any, rest: bytes = b"") -> bytes:
+def headed(header: Any, rest: bytes = b"") -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     return MAGIC + len(text).to_bytes(8, "little") + text + rest
 
@@ -103,7 +104,7 @@ def test_another_format_is_refused(data: bytes) -> None:
 )  # fmt: skip
 def test_arrays_that_cannot_be_are_refused_before_anything_is_allocated(entry: Any) -> None:
     with pytest.raises(BadState):
-        unpack(damaged({"arrays": {"x": entry}, "meta": {}}, b"\0" * 8))
+        unpack(headed({"arrays": {"x": entry}, "meta": {}}, b"\0" * 8))
 
 
 @pytest.mark.parametrize(
@@ -112,42 +113,19 @@ def test_arrays_that_cannot_be_are_refused_before_anything_is_allocated(entry: A
         b"", b"{", b"[]", b"null", b"\xff\xfe", {"arrays": {}}, {"meta": {}}, {"arrays": [], "meta": {}}, {"arrays": {}, "meta": []},
         {"arrays": {}, "meta": [["a", 1]]}, {"arrays": {}, "meta": {}, "more": 1}, b'{"arrays": {}, "meta": {}}',
         b'{"arrays":{},"meta":{"x":NaN}}', b'{"arrays":{},"meta":{"x":' + b"9" * 5000 + b"}}", b"[" * 100_000,
-        b'{"arrays":{},"meta":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+        b'{"arrays":{},"meta":{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     ],
     ids=str,
 )  # fmt: skip
 def test_a_header_that_was_not_written_so_is_refused(header: Any) -> None:
     with pytest.raises(BadState):
-        unpack(damaged(header))
-
-
-mutations = st.lists(
-    st.one_of(
-        st.tuples(st.just("set"), st.integers(0, len(SAMPLE) - 1), st.integers(0, 255)),
-        st.tuples(st.just("delete"), st.integers(0, len(SAMPLE) - 1), st.integers(1, 9)),
-        st.tuples(st.just("insert"), st.integers(0, len(SAMPLE) - 1), st.binary(max_size=9)),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-def mutated(data: bytes, changes: list[Any]) -> bytes:
-    out = bytearray(data)
-    for kind, at, what in changes:
-        if kind == "set":
-            out[at : at + 1] = bytes([what])
-        elif kind == "delete":
-            del out[at : at + what]
-        else:
-            out[at:at] = what
-    return bytes(out)
+        unpack(headed(header))
 
 
 @settings(max_examples=400)
-@given(mutations)
-def test_whatever_happens_to_the_bytes_they_are_a_state_or_refused(changes: list[Any]) -> None:
-    data = mutated(SAMPLE, changes)
+@given(changes(len(SAMPLE)))
+def test_whatever_happens_to_the_bytes_they_are_a_state_or_refused(found: Changes) -> None:
+    data = damaged(SAMPLE, found)
     try:
         arrays, meta = unpack(data)
     except BadState:

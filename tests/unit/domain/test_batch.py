@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import random
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +19,7 @@ from thundercast.domain.batch import ARROW, JSON, MAX_BYTES, OUTCOMES, Attribute
 from thundercast.domain.cleaning import Cleaner
 from thundercast.domain.rows import UNKNOWN, CleanRows
 from thundercast.domain.runs import Run, ordinal
+from unit.domain.damage import Changes, changes, damaged
 from unit.domain.rawrows import DAY, A, B, C, Row, Stream, assert_same_rows, batch_of, clean_stream, of_shard, raw, stations
 
 RUN = Run(started="20240101T000000Z", source="sample", start=DAY, end=DAY + dt.timedelta(days=3), shards=4, synthetic=True)
@@ -147,15 +146,18 @@ def test_a_message_may_carry_its_rows_in_several_pieces() -> None:
     assert found.to_pylist() == rows.to_pylist()
 
 
-def stream_of(table: pa.Table) -> bytes:
+def stream_of(table: pa.Table, **options: Any) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-GOOD = encode(batch_of(*[raw(s) for s in stations(100)]), RAW_BATCH).data
+MANY = batch_of(*[raw(s) for s in stations(100)])
+FRAME = encode(MANY, RAW_BATCH)
+GOOD = stream_of(pa.Table.from_batches([MANY]), compression="zstd")
 SMALL = encode(batch_of(raw(A), raw(B)), RAW_BATCH).data
+WHOLE = {"one frame": FRAME, "compressed buffers": Message(GOOD, {}), "plain": Message(SMALL, {})}
 TABLE = pa.Table.from_batches([batch_of(raw(A), raw(B))])
 
 
@@ -176,6 +178,42 @@ def test_data_that_is_not_what_the_attributes_say_is_undecodable(data: bytes, sa
     assert RAW_BATCH.message_id in str(error.value)
 
 
+def test_a_stream_in_one_frame_with_compressed_buffers_or_plain_is_the_same_rows() -> None:
+    for message in (FRAME, Message(GOOD, {}), Message(stream_of(pa.Table.from_batches([MANY])), {})):
+        assert decode(message, RAW_BATCH)[0].equals(MANY)
+    assert FRAME.attributes["content_encoding"] == "zstd"
+    assert len(FRAME.data) < len(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"content_encoding": "gzip"}, "content_encoding 'gzip'"), ({"content_encoding": ""}, "not an Arrow stream"),
+        ({"content_size": ""}, "content_size ''"), ({"content_size": "-1"}, "content_size '-1'"), ({"content_size": "٣"}, "content_size"),
+        ({"content_size": "0"}, "content_size"), ({"content_size": "999999999"}, "up to 200,000,000"), ({"content_size": "1000"}, "not a zstd frame"),
+        ({"content_size": "199999999"}, "not a zstd frame"),
+    ],
+)  # fmt: skip
+def test_a_frame_that_is_not_what_the_attributes_say_is_undecodable(change: dict[str, str], said: str) -> None:
+    with pytest.raises(Undecodable, match=said):
+        decode(Message(FRAME.data, {**FRAME.attributes, **change}), RAW_BATCH)
+
+
+@pytest.mark.parametrize("ends", [[0, 11, 2**30], [0, 2**30, 22], [11, 0, 22], [0, -11, 22]], ids=str)
+def test_an_offset_that_leads_out_of_its_buffer_is_undecodable_and_not_followed(ends: list[int]) -> None:
+    honest, lying = (np.array(found, "<i4").tobytes() for found in ([0, 11, 22], ends))
+    assert SMALL.count(honest) == 1
+    with pytest.raises(Undecodable, match="not an Arrow stream"):
+        decode(Message(SMALL.replace(honest, lying), {}), RAW_BATCH)
+
+
+def test_a_name_that_is_no_text_is_undecodable() -> None:
+    name = b"\7\0\0\0station\0"
+    assert SMALL.count(name) == 1
+    with pytest.raises(Undecodable, match="not an Arrow stream"):
+        decode(Message(SMALL.replace(name, name.replace(b"s", b"\xff")), {}), RAW_BATCH)
+
+
 @pytest.mark.parametrize(
     ("change", "said"), [({"schema": "gsod.raw/9"}, "schema 'gsod.raw/9' is none of"), ({"content_type": "text/csv"}, "text/csv")]
 )
@@ -185,20 +223,11 @@ def test_a_schema_or_content_type_that_is_not_known_is_undecodable(change: dict[
 
 
 @settings(max_examples=300)
-@given(st.sampled_from([GOOD, SMALL]), st.randoms(use_true_random=False))
-def test_whatever_happens_to_the_bytes_they_are_rows_or_undecodable(data: bytes, random: random.Random) -> None:
-    damaged = bytearray(data)
-    for _ in range(random.choice([1, 1, 2, 5])):
-        at = random.randrange(len(damaged))
-        change: Callable[[], Any] = random.choice(
-            [
-                lambda at=at: damaged.__setitem__(at, random.randrange(256)), lambda at=at: damaged.__setitem__(at, random.choice([0, 127, 255])),
-                lambda at=at: damaged.__delitem__(slice(at, at + 9)), lambda at=at: damaged.__delitem__(slice(at + 1, None)),
-            ]
-        )  # fmt: skip
-        change()
+@given(st.sampled_from(sorted(WHOLE)).flatmap(lambda name: st.tuples(st.just(name), changes(len(WHOLE[name].data)))))
+def test_whatever_happens_to_the_bytes_they_are_rows_or_undecodable(found: tuple[str, Changes]) -> None:
+    name, made = found
     try:
-        rows, bad = decode(Message(bytes(damaged), {}), RAW_BATCH)
+        rows, bad = decode(Message(damaged(WHOLE[name].data, made), WHOLE[name].attributes), RAW_BATCH)
     except Undecodable:
         return
     assert bad == []

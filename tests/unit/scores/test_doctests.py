@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ("climatology", "contingency", "curve", "exact", "histogram", "scorer", "tally")
+MODULES = ("bootstrap", "climatology", "contingency", "costs", "curve", "exact", "histogram", "scorer", "tally")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -18,12 +18,14 @@ from thundercast.domain import schema
 from thundercast.domain.arrays import Arrays, pack
 from thundercast.domain.batch import Attributes, Message
 from thundercast.domain.deadletters import DeadLetter
-from thundercast.domain.runs import Run
+from thundercast.domain.runs import Run, RunState
 from thundercast.domain.tables import MODEL_METRICS, PREDICTIONS, Table
 from thundercast.stage.loop import StageLoop
+from thundercast.stage.outbox import Row
 from thundercast.stage.points import Gap, go_on
 from thundercast.stage.protocols import Delivery, Effects, Unavailable
 from thundercast.stage.settings import Clock, LoopSettings
+from thundercast.stage.stream import every_lane
 from thundercast.stage.unconfirmed import Outlets
 
 START = dt.date(2022, 1, 1)
@@ -271,7 +273,10 @@ class World:
     def publish(self, seqs: Sequence[int], data: Mapping[int, bytes] | None = None) -> None:
         self.topic.publish([message(self.run, seq, (data or {}).get(seq)) for seq in seqs])
 
-    def loop(self, *, gap: Gap = go_on, settings: LoopSettings = SETTINGS, manifest: bool = True) -> StageLoop:
+    def loop(
+        self, *, gap: Gap = go_on, settings: LoopSettings = SETTINGS, manifest: bool = True, owns: Callable[[int], bool] = every_lane,
+        account: Callable[[str, RunState], list[Row]] | None = None,
+    ) -> StageLoop:  # fmt: skip
         """A new process."""
         self.step = CountingStep(self.per_shard)
         checkpoints = FolderCheckpoints(self.folder, gap=gap)
@@ -280,6 +285,7 @@ class World:
         return StageLoop(
             "test", self.step, subscription=self.topic, checkpoints=checkpoints, lock=self.lock,
             outlets=Outlets(messages=self.published, store=self.store), settings=settings, clock=self.time.clock, gap=gap,
+            owns=owns, account=account,
         )  # fmt: skip
 
     def finish(self, **kwargs: Any) -> StageLoop:

@@ -169,13 +169,19 @@ def test_a_hole_reaches_to_the_next_batch_of_its_lane_and_is_as_old_as_the_first
     assert list(hole.seqs) == [1, 5, 9]
 
 
-def test_once_the_last_batch_came_a_lane_that_has_begun_is_short_of_its_end() -> None:
-    window = Window(4)
-    for seq in (0, 1, 3):
+def test_once_the_last_batch_came_every_lane_of_ours_is_short_of_its_end() -> None:
+    window = Window(4, owned=[0, 1, 3])
+    for seq in (0, 1):
         window.place(held(seq))
         window.take()
     holes = window.holes(End(12, 5.0))
-    assert [(list(hole.seqs), hole.since) for hole in holes] == [([4, 8], 5.0), ([5, 9], 5.0), ([7, 11], 5.0)]
+    assert [(list(hole.seqs), hole.since) for hole in holes] == [([3, 7, 11], 5.0), ([4, 8], 5.0), ([5, 9], 5.0)]
+
+
+def test_owning_no_lane_or_one_that_is_not_there_is_refused() -> None:
+    for owned in ([], [4]):
+        with pytest.raises(ValueError, match="owned"):
+            Window(4, owned=owned)
 
 
 def test_of_two_batches_of_one_seq_the_one_that_can_be_read_is_kept(tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from thundercast.adapters.folder import FolderCheckpoints
 from thundercast.domain.batch import Message
+from thundercast.domain.runs import RunState
 from thundercast.stage.letters import from_message
+from thundercast.stage.loop import Ending
+from thundercast.stage.outbox import Row
+from thundercast.stage.points import KILL_POINTS
+from thundercast.stage.protocols import Unavailable
 from thundercast.stage.unconfirmed import Outlets
 from unit.stage.scene import SETTINGS, AnyLock, Killed, Published, World, a_run, killing, message
 
@@ -46,6 +51,106 @@ def test_a_newer_run_begins_with_its_first_batch_and_supersedes_the_old_one(tmp_
     }
     assert world.topic.unacked == 0
     assert len(world.store["model_metrics"]) == 3 + 12
+
+
+class Accounts:
+    """What is said of runs, as rows of `runs`; away, it cannot be said now."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.given: list[tuple[str, str]] = []
+
+    def __call__(self, run_id: str, state: RunState) -> list[Row]:
+        if self.away:
+            raise Unavailable("its manifest cannot be read")
+        self.given.append((run_id, state))
+        return [("runs", {"run_id": run_id, "state": state})]
+
+
+def states(world: World) -> dict[str, str]:
+    return {row["run_id"]: row["state"] for row in world.store["runs"].values()}
+
+
+@pytest.mark.parametrize("last", [9, 24])
+def test_what_became_of_a_run_is_said_when_a_newer_one_begins_though_the_process_dies_then(tmp_path: Path, last: int) -> None:
+    world, accounts = World(tmp_path, OLD), Accounts()
+    world.publish(range(last))
+    newer(world, *range(12))
+    with pytest.raises(Killed):
+        world.loop(gap=killing("begun", 2), account=accounts).run()
+    loop = world.loop(account=accounts)
+    world.time.at(world.time.now + 60.0, loop.stop)
+    loop.run()
+    assert loop.status.run_id == NEW.run_id
+    assert states(world) == {OLD.run_id: "completed" if last == OLD.batches else "superseded", NEW.run_id: "completed"}
+
+
+@pytest.mark.parametrize("point", KILL_POINTS)
+def test_a_completed_run_is_said_to_be_wherever_the_process_is_killed(tmp_path: Path, point: str) -> None:
+    """At every time that it comes to the point: what is said must not depend on anybody living long enough to look."""
+    for nth in range(1, 200):
+        world, accounts = World(tmp_path / str(nth), NEW), Accounts()
+        world.publish(range(NEW.batches))
+        loop = world.loop(gap=killing(point, nth), account=accounts)
+        try:
+            loop.run(until_complete=NEW.run_id)
+        except Killed:
+            world.time.advance(200.0)
+            world.finish(account=accounts)
+            assert states(world) == {NEW.run_id: "completed"}
+        else:
+            break
+    assert nth > 1 or point == "letters_published"
+
+
+def test_a_run_that_was_completed_in_the_last_turn_before_a_stop_is_said_to_be(tmp_path: Path) -> None:
+    world, accounts = World(tmp_path, NEW), Accounts()
+    world.publish(range(NEW.batches))
+    applied: list[str] = []
+
+    def gap(point: str) -> None:
+        applied.extend([point] * (point == "applied"))
+        if len(applied) == NEW.batches:
+            loop.stop()
+
+    loop = world.loop(gap=gap, account=accounts)
+    assert loop.run() is Ending.STOPPED
+    assert loop.status.completed
+    assert states(world) == {NEW.run_id: "completed"}
+
+
+def test_a_run_of_which_nothing_can_be_said_now_is_completed_when_it_can(tmp_path: Path) -> None:
+    world, accounts = World(tmp_path, NEW), Accounts()
+    world.publish(range(11))
+    seen: list[bool] = []
+    loop = world.loop(account=accounts)
+    world.time.at(20.0, lambda: setattr(accounts, "away", True))
+    world.time.at(21.0, lambda: world.publish([11]))
+    world.time.at(40.0, lambda: seen.append(loop.status.completed))
+    world.time.at(40.0, lambda: setattr(accounts, "away", False))
+    world.time.at(60.0, loop.stop)
+    loop.run()
+    assert seen == [False]
+    assert accounts.given == [(NEW.run_id, "running"), (NEW.run_id, "completed")]
+    assert states(world) == {NEW.run_id: "completed"}
+    assert loop.status.completed
+    assert world.topic.unacked == 0
+
+
+def test_a_newer_run_begins_when_something_can_be_said_of_the_old_one(tmp_path: Path) -> None:
+    world, accounts = World(tmp_path, OLD), Accounts()
+    world.publish([0, 1, 2, 9])
+    loop, begun = world.loop(account=accounts), []
+    world.time.at(10.0, lambda: setattr(accounts, "away", True))
+    world.time.at(11.0, lambda: newer(world, *range(12)))
+    world.time.at(30.0, lambda: begun.extend(world.step.begun))
+    world.time.at(30.0, lambda: setattr(accounts, "away", False))
+    world.time.at(60.0, loop.stop)
+    loop.run()
+    assert begun == [OLD.run_id]
+    assert world.step.begun == [OLD.run_id, NEW.run_id]
+    assert loop.status.completed
+    assert states(world) == {OLD.run_id: "superseded", NEW.run_id: "completed"}
 
 
 def test_the_old_run_ends_with_a_checkpoint_of_its_own(tmp_path: Path) -> None:
@@ -260,6 +365,15 @@ def test_no_attributes_whatsoever_raise(attributes: dict[str, str], data: bytes)
     from thundercast.stage.protocols import Delivery
     from thundercast.stage.window import Place
 
-    intake = Intake("test", lambda _: 1, lambda _: None)
+    intake = Intake("test", lambda _: 1, lambda _: None, lambda _: True)
     text = dict(message(OLD, 3).attributes) | attributes
     assert isinstance(intake.place(Delivery(Message(data, text), "t", 0.0), 0.0), Aside | Place)
+
+
+def test_the_manifest_says_what_the_run_is_and_not_its_first_batch(tmp_path: Path) -> None:
+    world = World(tmp_path, OLD)
+    world.topic.publish([message(OLD, 0, synthetic="true")])
+    world.publish(range(1, OLD.batches))
+    world.finish()
+    assert world.store.reasons() == ["undecodable"]
+    assert world.step.log == ["undecodable 0", *(str(seq) for seq in range(1, OLD.batches))]

@@ -463,3 +463,33 @@ def test_nothing_predicted_is_a_table_without_rows() -> None:
     (said,) = [p for p in Learner([Logistic("nowcast")]).close(date=3, batch_id=0).predicted if p.model == "logistic"]
     assert prediction_rows("run", said).schema.equals(tables.PREDICTIONS.arrow)
     assert prediction_rows("run", said).num_rows == 0
+
+
+# --- what serving sees of the trainer
+
+
+def test_the_trainer_tells_what_came_of_the_date_it_closed_and_nothing_else() -> None:
+    step = trainer()
+    cleaned = [received(m) for e in drive(CleanStep(), ALL[: 2 * SHARDS]).effects for m in e.messages]
+    for number, message in enumerate(cleaned):
+        step.apply(*message)
+        closes = number % SHARDS == SHARDS - 1
+        assert (step.closed is not None) == closes
+        if step.closed is not None:
+            assert step.closed.rows.date == runs.ordinal(DAY) + number // SHARDS
+            assert len(step.closed.rows) > 0
+    arrays, meta = step.state()
+    step.restore(arrays, meta)
+    assert step.closed is None
+
+
+def test_copies_of_the_models_say_the_same_and_do_not_learn_along() -> None:
+    step = trainer()
+    cleaned, _ = two_stages(ALL[: 4 * SHARDS], step)
+    copies = step.models()
+    assert [(m.task, m.name, m.to_bytes()) for m in copies] == [(m.task, m.name, m.to_bytes()) for m in step.learner.models]
+    before = [m.to_bytes() for m in copies]
+    drive(step, [received(m) for e in drive(CleanStep(), ALL).effects[4 * SHARDS :] for m in e.messages])
+    assert [m.to_bytes() for m in copies] == before
+    assert [m.to_bytes() for m in step.learner.models] != before
+    assert len(cleaned.effects) == 4 * SHARDS

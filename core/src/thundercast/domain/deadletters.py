@@ -28,6 +28,7 @@ REASONS: Final[dict[str, str]] = {
     "late_after_skip": "the batch came after its number was given up",
     "superseded": "the batch belongs to a run that a newer run replaced",
     "stale_run": "the batch belongs to an older run",
+    "undelivered": "the broker gave the message up after too many deliveries",
 }
 
 

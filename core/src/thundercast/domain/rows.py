@@ -16,6 +16,7 @@ from thundercast.domain.stations import BAD_KEY, Keys, keys_of, stations_of
 UNKNOWN: int = -1
 """The label of a row whose outcome is not known."""
 
+_VALUES: Final = [name for name, _, _ in schema.CLEAN_VALUES]
 _FLAGS: Final = tuple(f.name for f in schema.CLEAN_SCHEMA if f.type == pa.bool_() and f.name != "thunder")
 
 
@@ -94,10 +95,9 @@ class CleanRows:
             pa.array(np.full(n, self.date, np.int32)).cast(pa.date32()),
             self.country,
         ]
-        for i in range(self.values.shape[1]):
-            columns.append(pa.array(np.ascontiguousarray(self.values[:, i]), from_pandas=True))
+        columns.extend(pa.array(column, from_pandas=True) for column in np.ascontiguousarray(self.values.T))
         for block in (self.imputed, self.weather):
-            columns.extend(pa.array(np.ascontiguousarray(block[:, i])) for i in range(block.shape[1]))
+            columns.extend(map(pa.array, np.ascontiguousarray(block.T)))
         columns.append(pa.array(self.reports))
         columns.append(pa.array(self.label == 1, mask=self.label == UNKNOWN))
         return pa.RecordBatch.from_arrays(columns, schema=schema.CLEAN_SCHEMA)
@@ -123,22 +123,22 @@ class CleanRows:
             if batch.column(name).null_count:
                 raise ValueError(f"{name} is null in a row")
 
-        def block(names: Sequence[str], kind: type[Any]) -> npt.NDArray[Any]:
-            out = np.empty((n, len(names)), kind)
+        def flags(names: Sequence[str]) -> npt.NDArray[np.bool_]:
+            out = np.empty((n, len(names)), np.bool_)
             for i, name in enumerate(names):
                 out[:, i] = batch.column(name).to_numpy(zero_copy_only=False)
             return out
 
         label = batch.column("thunder").cast(pa.int8()).fill_null(UNKNOWN).to_numpy(zero_copy_only=False)
-        values = block([name for name, _, _ in schema.CLEAN_VALUES], np.float32)
+        values = batch.select(_VALUES).to_tensor(null_to_nan=True).to_numpy()
         if np.isinf(values).any():
             raise ValueError("a value is infinite")
         return cls(
             date,
             key,
             values,
-            block([f"{name}_imputed" for name in schema.IMPUTABLE], np.bool_),
-            block(schema.WEATHER, np.bool_),
+            flags([f"{name}_imputed" for name in schema.IMPUTABLE]),
+            flags(schema.WEATHER),
             label.astype(np.int8),
             batch.column("reports_thunder").to_numpy(zero_copy_only=False).astype(np.bool_),
             batch.column("country"),

@@ -7,9 +7,12 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from thundercast.domain import schema
+
+RunState = Literal["running", "completed", "superseded"]
+"""What has become of a run: superseded means that a newer one began before its end."""
 
 DEFAULT_SHARDS: Final = 16
 _RUN_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")

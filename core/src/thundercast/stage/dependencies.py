@@ -45,6 +45,11 @@ class Dependencies:
         self._away.clear()
 
     @property
-    def away(self) -> str:
-        """Who does not answer and why, for people; empty if all do."""
-        return "; ".join(f"{dependency} ({error})" for dependency, (_, error) in self._away.items())
+    def away(self) -> dict[str, str]:
+        """Who does not answer, and why."""
+        return {dependency: error for dependency, (_, error) in self._away.items()}
+
+    @property
+    def in_words(self) -> str:
+        """The same for people; empty if all answer."""
+        return "; ".join(f"{dependency} ({error})" for dependency, error in self.away.items())

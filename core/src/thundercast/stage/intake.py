@@ -25,6 +25,7 @@ class Following:
         end: set once the last batch has come.
         published: by lane, when the batch applied last was published (UNIX seconds); at first, when the run was.
         date: of the batch applied last.
+        concluded: it was said of the run that it is completed.
     """
 
     attributes: Attributes
@@ -33,6 +34,7 @@ class Following:
     total: int | None = None
     end: End | None = None
     date: dt.date | None = None
+    concluded: bool = False
 
     @property
     def run_id(self) -> str:
@@ -65,11 +67,12 @@ class Following:
                 return f"{other.message_id}: {name} {theirs!s} contradicts the run's {ours!s}"
         return ""
 
-    def note(self, batch: Held, now: float) -> None:
+    def note(self, seq: int, attributes: Attributes | Undecodable, now: float) -> None:
         """Learns from the last batch that it has come, and the number of batches if there is no manifest."""
-        if self.total is None and isinstance(batch.attributes, Attributes) and batch.attributes.last:
-            self.total = batch.seq + 1
-        if self.end is None and batch.seq + 1 == self.total:
+        if self.total is None and isinstance(attributes, Attributes) and attributes.last:
+            self.total = seq + 1
+        # The end of each lane tells, for a process that owns some of them may never see the run's last batch.
+        if self.end is None and self.total is not None and seq >= self.total - self.window.lanes:
             self.end = End(self.total, now)
 
     def applied(self, seq: int, date: dt.date, published: float) -> None:
@@ -79,9 +82,10 @@ class Following:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "attributes": self.attributes.to_text(), "lanes": self.window.lanes, "heads": self.window.heads,
+            "attributes": self.attributes.to_text(), "lanes": self.window.lanes, "owned": self.window.owned, "heads": self.window.heads,
             "skipped": sorted(self.window.skipped), "total": self.total, "ended": self.end is not None,
             "published": self.published, "date": self.date and self.date.isoformat(),
+            "concluded": self.concluded,
         }  # fmt: skip
 
     @classmethod
@@ -89,11 +93,12 @@ class Following:
         """Raises ValueError, KeyError or TypeError if it was not made by `to_json`."""
         return cls(
             Attributes.from_text(kept["attributes"]),
-            Window(kept["lanes"], kept["heads"], kept["skipped"]),
+            Window(kept["lanes"], kept["heads"], kept["skipped"], kept["owned"]),
             [float(time) for time in kept["published"]],
             kept["total"],
             End(kept["total"], now) if kept["ended"] else None,
             dt.date.fromisoformat(kept["date"]) if kept["date"] else None,
+            bool(kept.get("concluded")),
         )
 
 
@@ -131,11 +136,15 @@ class Intake:
         component: the stage's name, for dead letters.
         lanes: the step's answer to how many lanes a run has.
         find_run: a run's manifest, if there is one.
+        owns: whether this process works on a lane.
     """
 
-    def __init__(self, component: str, lanes: Callable[[Attributes], int], find_run: Callable[[str], Run | None]) -> None:
+    def __init__(
+        self, component: str, lanes: Callable[[Attributes], int], find_run: Callable[[str], Run | None], owns: Callable[[int], bool]
+    ) -> None:
         self._component = component
         self._lanes = lanes
+        self._owns = owns
         self._find_run = find_run
         self._pens: dict[str, _Pen] = {}
         self.following: Following | None = None
@@ -155,6 +164,9 @@ class Intake:
             attributes = error
         except Unaddressed as error:
             return Aside(message_letter(self._component, "unaddressed", str(error), delivery), [delivery.token])
+        if isinstance(attributes, Attributes) and not self._owns(seq % self._lanes(attributes)):
+            self._note_foreign(attributes, now)
+            return Place.FOREIGN
         following = self.following
         batch = Held(seq, delivery, attributes, now)
         if following is None or run_id > following.run_id:
@@ -162,6 +174,11 @@ class Intake:
         if run_id < following.run_id:
             return self._aside("stale_run", f"run {run_id} is older than {following.run_id}", batch)
         return self._enter(following, batch, now)
+
+    def _note_foreign(self, attributes: Attributes, now: float) -> None:
+        """Another process's batch still tells how far the run has come."""
+        if self.following is not None and attributes.run_id == self.following.run_id and not self.following.contradiction(attributes):
+            self.following.note(attributes.seq, attributes, now)
 
     def _enter(self, following: Following, batch: Held, now: float) -> Place | Aside:
         if isinstance(batch.attributes, Attributes) and (contradiction := following.contradiction(batch.attributes)):
@@ -171,7 +188,8 @@ class Intake:
         place = following.window.place(batch)
         if place is Place.LATE:
             return self._aside("late_after_skip", f"{following.run_id}/{batch.seq} was given up before it came", batch)
-        following.note(batch, now)
+        if place is not Place.FOREIGN:
+            following.note(batch.seq, batch.attributes, now)
         return place
 
     def _wait(self, run_id: str, batch: Held, now: float) -> Place:
@@ -198,8 +216,8 @@ class Intake:
             self._aside("undecodable", str(batch.attributes), batch) for run_id in gone for batch in self._pens.pop(run_id).held.values()
         ]
 
-    def begin(self, run_id: str, now: float) -> tuple[Following, list[Aside]]:
-        """Follows a newer run from its first batch; returns it, and what was held of older ones.
+    def begin(self, run_id: str, now: float) -> tuple[Following, list[Aside], list[str]]:
+        """Follows a newer run from its first batch; returns it, what was held of older ones, and tokens of other processes' batches.
 
         Raises:
             Unavailable: the manifest cannot be read now; nothing has changed.
@@ -209,6 +227,11 @@ class Intake:
         if attributes is None:
             raise ValueError(f"run {run_id} cannot begin: no batch of it can be read")
         run = self._find_run(run_id)
+        if run is not None:
+            # A batch that says something else of the run must not make all the others wrong.
+            attributes = replace(
+                attributes, fingerprint=run.fingerprint, shards=run.shards, start_date=run.start, source=run.source, synthetic=run.synthetic
+            )
         asides: list[Aside] = []
         if self.following is not None:
             detail = f"run {self.following.run_id} was superseded by {run_id}"
@@ -218,12 +241,16 @@ class Intake:
             asides += [self._aside("stale_run", f"run {older} is older than {run_id}", batch) for batch in held]
         del self._pens[run_id]
         lanes, published = self._lanes(attributes), min(batch.delivery.published for batch in pen.held.values())
-        self.following = Following(attributes, Window(lanes), [published] * lanes, run.batches if run else None)
+        window = Window(lanes, owned=[lane for lane in range(lanes) if self._owns(lane)])
+        self.following = Following(attributes, window, [published] * lanes, run.batches if run else None)
+        foreign: list[str] = []
         for batch in pen.held.values():
             placed = self._enter(self.following, batch, now)
             if isinstance(placed, Aside):
                 asides.append(placed)
-        return self.following, asides
+            elif placed is Place.FOREIGN:
+                foreign += batch.tokens
+        return self.following, asides, foreign
 
     def give_back(self, capacity: int) -> list[Held]:
         """Removes the highest batches beyond the capacity, of the window and of the runs to come alike."""
@@ -249,7 +276,8 @@ class Intake:
         What is held tells its own time. What was not even delivered has a higher seq than the batch applied last in its
         lane, so it was published after that one; ``margin`` seconds cover publishers that overtake themselves.
         """
-        applied = self.following.published if self.following else []
+        following = self.following
+        applied = [following.published[lane] for lane in following.window.owned] if following else []
         return min([*applied, *(batch.delivery.published for batch in self.held)], default=margin) - margin
 
     def __len__(self) -> int:

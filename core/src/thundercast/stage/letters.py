@@ -8,13 +8,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from thundercast.domain.batch import ARROW, MAX_BYTES, Message
+from thundercast.domain.batch import ARROW, Message
 from thundercast.domain.deadletters import DeadLetter
 from thundercast.domain.tables import DEAD_LETTERS
 
 SCHEMA: Final = "thundercast.dead_letter/1"
-_ENVELOPE: Final = 50_000
-"""Bytes of a message that are not payload or original: more than enough."""
+LARGEST: Final = 8_500_000
+"""Bytes of payload and original in one message: it and a row of the table may have 10 MB, with everything around them."""
 _TEXT: Final = 240
 """Longest detail in an attribute; Pub/Sub allows 1,024 bytes. The whole text is in the data."""
 
@@ -45,11 +45,11 @@ def to_messages(letters: Sequence[DeadLetter]) -> list[Message]:
     groups: dict[tuple[str, int, str, str], list[list[DeadLetter]]] = {}
     for letter in letters:
         size = len(letter.payload) + len(letter.original_json)
-        if size > MAX_BYTES - _ENVELOPE:
+        if size > LARGEST:
             note = f"{letter.detail} (payload of {len(letter.payload):,} bytes, hash {letter.payload_hash}, left out: too large)"
             letter = replace(letter, payload=b"", detail=note)
         chunks = groups.setdefault((letter.run_id, letter.seq, letter.stage, letter.reason), [[]])
-        if sum(len(other.payload) + len(other.original_json) + 500 for other in chunks[-1]) + size > MAX_BYTES - _ENVELOPE:
+        if sum(len(other.payload) + len(other.original_json) + 500 for other in chunks[-1]) + size > LARGEST:
             chunks.append([])
         chunks[-1].append(letter)
     return [_message(chunk) for chunks in groups.values() for chunk in chunks if chunk]
@@ -78,8 +78,9 @@ def from_message(message: Message) -> pa.Table:
     try:
         with pa.ipc.open_stream(message.data) as reader:
             rows = reader.read_all()
-    except pa.ArrowException as error:
+        rows.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise ValueError(f"the dead letter cannot be read: {error}") from error
-    if rows.schema.names != DEAD_LETTERS.arrow.names:
+    if rows.schema.names != DEAD_LETTERS.arrow.names or rows.schema.types != DEAD_LETTERS.arrow.types:
         raise ValueError(f"the dead letter has columns {rows.schema.names}, not those of {DEAD_LETTERS.name}")
     return rows

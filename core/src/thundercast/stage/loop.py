@@ -13,18 +13,19 @@ A crash between any two of them repeats work and loses none: `points.KILL_POINTS
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
 
-from thundercast.domain.runs import Run
+from thundercast.domain.runs import Run, RunState
 from thundercast.stage import recovery
 from thundercast.stage.dependencies import Dependencies
+from thundercast.stage.outbox import Row
 from thundercast.stage.points import Gap, go_on
 from thundercast.stage.protocols import CheckpointStore, Delivery, Fenced, Lock, Step, Subscription, Unavailable
 from thundercast.stage.settings import Clock, LoopSettings
 from thundercast.stage.status import LoopStatus, State, standing
-from thundercast.stage.stream import Stream
+from thundercast.stage.stream import Stream, every_lane
 from thundercast.stage.unconfirmed import Outlets
 
 SUBSCRIPTION, CHECKPOINTS, STORE = "the subscription", "the checkpoint store", "the store"
@@ -50,6 +51,9 @@ class StageLoop:
         gap: called at each of `points.KILL_POINTS`.
         observe: called with the seconds that each batch took to apply.
         find_run: a run's manifest by run id; read from the checkpoint store if not given.
+        owns: whether this process works on a lane. Another process must have a subscription of its own to the same topic, for batches
+            of other lanes are acked at once.
+        account: rows for the outbox that say what has become of a run (its id): that it is running, completed or superseded.
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class StageLoop:
         gap: Gap = go_on,
         observe: Callable[[float], None] | None = None,
         find_run: Callable[[str], Run | None] | None = None,
+        owns: Callable[[int], bool] = every_lane,
+        account: Callable[[str, RunState], Iterable[Row]] | None = None,
     ) -> None:
         self._component = component
         self._subscription = subscription
@@ -77,12 +83,15 @@ class StageLoop:
         self._gap = gap
         self._step = step
         self._stream = Stream(
-            component, step, self._settings, find_run=find_run or self._manifest, may_go_on=self._may_go_on, gap=gap, observe=observe
+            component, step, self._settings, find_run=find_run or self._manifest, may_go_on=self._may_go_on, gap=gap, observe=observe,
+            owns=owns, account=account,
         )  # fmt: skip
         self._dependencies = Dependencies(self._clock.monotonic, self._settings.retry_after, self._require_leadership)
         self._dry = False
         self._pulled_at: float | None = None
-        self._committed_at = self._extended_at = 0.0
+        self._committed_at = self._extended_at = self._looked_at = 0.0
+        # The number that HEAD has, if nobody else writes; None while it is not known, after falling back.
+        self._newest: int | None = None
         self._stopping = threading.Event()
         self.recovered = threading.Event()
         """Set once the checkpoint is read: from then on `status` tells where the run goes on."""
@@ -136,10 +145,14 @@ class StageLoop:
 
     def _lead(self) -> bool:
         while not self._stopping.is_set():
-            if self._lock.acquire(self._settings.poll):
-                return True
-            holder = self._lock.holder()
-            self._report("waiting", f"for the lock{f', held by {holder}' if holder else ''}")
+            try:
+                if self._lock.acquire(self._settings.poll):
+                    return True
+                holder = self._lock.holder()
+                self._report("waiting", f"for the lock{f', held by {holder}' if holder else ''}")
+            except Unavailable as error:
+                self._report("waiting", f"for the lock: {error}")
+                self._clock.wait(self._stopping, self._settings.retry_after)
         return False
 
     def _recover(self, fall_back: bool) -> bool:
@@ -150,13 +163,14 @@ class StageLoop:
                 self._component, self._step, self._checkpoints, seek=self._subscription.seek, fall_back=fall_back, now=self._stream.listened
             )
             self._stream.resume(progress)
+            self._newest = None if fall_back else number
             self._status = replace(self._status, checkpoint_number=number)
 
         while not self._attempt(CHECKPOINTS, recover):
             self._report()
             if self._clock.wait(self._stopping, self._settings.retry_after):
                 return False
-        self._committed_at = self._extended_at = self._clock.monotonic()
+        self._committed_at = self._extended_at = self._looked_at = self._clock.monotonic()
         self._report()
         self.recovered.set()
         return True
@@ -191,6 +205,8 @@ class StageLoop:
         deliveries = self._pull()
         for delivery in deliveries or []:
             self._stream.take_in(delivery)
+        if not self._stream.dirty:
+            self._look_for_another_writer()
         worked = self._stream.give_up_holes() + self._stream.apply()
         if self._confirm() and self._checkpoint_due():
             self._checkpoint()
@@ -244,7 +260,9 @@ class StageLoop:
         stream.progress.seek_time = stream.seek_time()
 
         def commit() -> None:
+            stream.conclude()
             done = self._checkpoints.commit(*recovery.to_checkpoint(self._component, self._step, stream.progress))
+            self._newest = done.number
             self._status = replace(
                 self._status, checkpoint_number=done.number, checkpoint_bytes=done.size, checkpoint_at=self._clock.wall()
             )
@@ -254,6 +272,30 @@ class StageLoop:
             stream.acks.durable()
             stream.dirty = False
             self._committed_at = self._clock.monotonic()
+
+    def _look_for_another_writer(self) -> None:
+        """Looks at HEAD now and then while there is nothing to commit, for a commit is refused anyway.
+
+        Of two that both believe to lead, each extends the leases of what the other waits for. The one that has not committed gives
+        way, rather than that both wait until they give batches up.
+
+        Raises:
+            Fenced: another process has written a checkpoint.
+        """
+        now = self._clock.monotonic()
+        if self._newest is None or now - self._looked_at < self._settings.ack_deadline:
+            return
+        self._looked_at, newest = now, self._newest
+
+        def look() -> None:
+            summary = self._checkpoints.summary()
+            if summary is not None and int(summary["number"]) > newest:
+                raise Fenced(
+                    f"another process has written checkpoint {summary['number']} of {self._component} since this one read or wrote "
+                    f"{newest}: only one may write there"
+                )
+
+        self._attempt(CHECKPOINTS, look)
 
     def _ack(self) -> None:
         acks = self._stream.acks
@@ -306,5 +348,5 @@ class StageLoop:
     def _report(self, state: State | None = None, detail: str = "") -> None:
         """Renews the status; without a state it is told from where the stream stands."""
         if state is None:
-            state, detail = standing(self._stream, self._dependencies.away, self._settings)
-        self._status = self._status.renewed(self._stream, state, detail, leader=self._lock.held(), last_error=self._dependencies.last_error)
+            state, detail = standing(self._stream, self._dependencies.in_words, self._settings)
+        self._status = self._status.renewed(self._stream, state, detail, leader=self._lock.held(), dependencies=self._dependencies)

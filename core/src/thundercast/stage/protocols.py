@@ -92,7 +92,11 @@ class Lock(Protocol):
     """One writer. Ready never depends on it."""
 
     def acquire(self, timeout: float) -> bool:
-        """Tries for up to ``timeout`` seconds; True once held."""
+        """Tries for up to ``timeout`` seconds; True once held.
+
+        Raises:
+            Unavailable: who keeps the lock does not answer, or refuses; the message names it and the way out.
+        """
         ...
 
     def held(self) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from thundercast.stage.dependencies import Dependencies
 from thundercast.stage.settings import LoopSettings
 from thundercast.stage.stream import Stream
 
-State = Literal["starting", "running", "waiting", "completed", "stopped", "failed"]
+State = Literal["starting", "running", "paused", "waiting", "completed", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class LoopStatus:
         unacked: batches applied and not durable yet.
         outbox: rows that wait for the store.
         checkpoint_number, checkpoint_at, checkpoint_bytes: of the newest checkpoint of this process; at is UNIX seconds.
+        away: the dependencies that do not answer, and why.
         last_error: the newest failure of a dependency, also after it has passed.
     """
 
@@ -52,14 +54,16 @@ class LoopStatus:
     checkpoint_number: int = 0
     checkpoint_at: float | None = None
     checkpoint_bytes: int = 0
+    away: Mapping[str, str] = field(default_factory=dict)
     last_error: str = ""
 
-    def renewed(self, stream: Stream, state: State, detail: str, *, leader: bool, last_error: str) -> LoopStatus:
+    def renewed(self, stream: Stream, state: State, detail: str, *, leader: bool, dependencies: Dependencies) -> LoopStatus:
         """The status after a turn."""
         following, counts = stream.following, stream.progress.counts
         status = replace(
             self, state=state, detail=detail, leader=leader, completed=stream.complete, window=stream.held, unacked=len(stream.acks),
-            outbox=len(stream.progress.outbox), last_error=last_error, duplicates=counts.duplicates, gaps=counts.gaps, rows=counts.rows,
+            outbox=len(stream.progress.outbox), away=dependencies.away, last_error=dependencies.last_error,
+            duplicates=counts.duplicates, gaps=counts.gaps, rows=counts.rows,
             batches=dict(counts.batches), dead_letters=dict(counts.dead_letters),
         )  # fmt: skip
         if following is None:
@@ -69,17 +73,22 @@ class LoopStatus:
         )  # fmt: skip
 
 
+def outbox_full(rows: int, limit: int) -> str:
+    """What a full outbox means; empty if there is room in it."""
+    return f"with {rows:,} rows in the outbox (limit {limit:,}) nothing is pulled" if rows >= limit else ""
+
+
 def standing(stream: Stream, away: str, settings: LoopSettings) -> tuple[State, str]:
     """State and detail of a loop that leads.
 
     Args:
         away: the dependencies that do not answer.
     """
+    full = outbox_full(len(stream.progress.outbox), settings.outbox)
     if away:
-        return "waiting", f"for {away}"
-    outbox = len(stream.progress.outbox)
-    if outbox >= settings.outbox:
-        return "waiting", f"for the store to take the outbox: with {outbox:,} rows in it (limit {settings.outbox:,}) nothing is pulled"
+        return "waiting", f"for {away}; {full}" if full else f"for {away}"
+    if full:
+        return "waiting", f"for the store to take the outbox: {full}"
     if stream.following is None:
         return "waiting", "for the first batch of a run"
     if stream.holes:

@@ -15,7 +15,7 @@ from thundercast.domain.arrays import Arrays, BadState, nest, part
 from thundercast.domain.batch import Attributes, Message
 from thundercast.domain.cleaning import Cleaned, Cleaner
 from thundercast.domain.deadletters import DeadLetter
-from thundercast.domain.learning import Learner, Predicted
+from thundercast.domain.learning import Closed, Learner, Predicted
 from thundercast.domain.models.base import Model
 from thundercast.domain.rows import UNKNOWN, CleanRows
 from thundercast.domain.stations import shards_of, stations_of
@@ -108,6 +108,9 @@ class TrainStep:
         make_models: new models, for a run that starts.
         on_new_run: whether a newer run starts with fresh models or goes on with those of the run before.
         observations: whether clean rows are written to the store.
+
+    Attributes:
+        closed: what came of the date that the batch applied last has closed; None if it closed none.
     """
 
     def __init__(
@@ -123,11 +126,19 @@ class TrainStep:
         self._observations = observations
         self._now = now
         self.learner = Learner(make_models())
+        self.closed: Closed | None = None
         self._missing = 0
         self._fresh = True
 
     def lanes(self, attributes: Attributes) -> int:  # noqa: ARG002
         return 1
+
+    def models(self) -> list[Model]:
+        """Copies of the models as they stand, climatologies included: for whoever asks them while these learn."""
+        copies = Learner(self._make_models()).models
+        for copy, model in zip(copies, self.learner.models, strict=True):
+            copy.from_bytes(model.to_bytes())
+        return copies
 
     def begin(self, attributes: Attributes) -> Effects:  # noqa: ARG002
         fresh = Learner(self._make_models())
@@ -135,7 +146,7 @@ class TrainStep:
             # What was learnt goes on; scores, and rows that wait for their labels, belong to the run that ended.
             for model, old in zip(fresh.models, self.learner.models, strict=True):
                 model.from_bytes(old.to_bytes())
-        self.learner, self._missing, self._fresh = fresh, 0, False
+        self.learner, self.closed, self._missing, self._fresh = fresh, None, 0, False
         return Effects()
 
     def apply(self, attributes: Attributes, message: Message) -> Effects:
@@ -172,9 +183,10 @@ class TrainStep:
         return effects
 
     def _close(self, attributes: Attributes) -> Effects:
+        self.closed = None
         if attributes.shard != attributes.shards - 1:
             return Effects()
-        closed = self.learner.close(
+        self.closed = closed = self.learner.close(
             date=runs.ordinal(attributes.date),
             batch_id=attributes.seq // attributes.shards,
             timestamp=self._now(),
@@ -194,6 +206,7 @@ class TrainStep:
     def restore(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
         self.learner = Learner(self._make_models())
         self.learner.restore(arrays)
+        self.closed = None
         self._missing = int(meta["shards_missing"])
         self._fresh = False
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from thundercast.domain.batch import Attributes, Undecodable
-from thundercast.domain.runs import Run
+from thundercast.domain.runs import Run, RunState
 from thundercast.domain.tables import GAPS
 from thundercast.stage.acks import Acks
 from thundercast.stage.intake import Aside, Following, Intake, message_letter
+from thundercast.stage.outbox import Row
 from thundercast.stage.points import Gap
 from thundercast.stage.protocols import Delivery, Effects, Step
 from thundercast.stage.recovery import Progress
 from thundercast.stage.settings import LoopSettings
 from thundercast.stage.unconfirmed import Unconfirmed
 from thundercast.stage.window import Held, Hole, Place
+
+
+def every_lane(lane: int) -> bool:  # noqa: ARG001
+    """One process works on all lanes."""
+    return True
 
 
 class Stream:
@@ -26,6 +32,9 @@ class Stream:
         may_go_on: asked before each batch; False leaves the rest for later, and it may raise.
         gap: called after each batch.
         observe: called with the seconds that each batch took.
+        owns: whether this process works on a lane; batches of other lanes are acked at once.
+        account: gives rows for the outbox that say what has become of a run (its id): ``running`` when it begins, then ``completed`` or
+            ``superseded``. It may raise `Unavailable`.
 
     Attributes:
         listened: seconds in which something could have come. The patience with what is missing is measured by it, so it
@@ -45,6 +54,8 @@ class Stream:
         may_go_on: Callable[[], bool],
         gap: Gap,
         observe: Callable[[float], None] | None = None,
+        owns: Callable[[int], bool] = every_lane,
+        account: Callable[[str, RunState], Iterable[Row]] | None = None,
     ) -> None:
         self._component = component
         self._step = step
@@ -52,7 +63,8 @@ class Stream:
         self._may_go_on = may_go_on
         self._gap = gap
         self._observe = observe
-        self._intake = Intake(component, step.lanes, find_run)
+        self._account = account
+        self._intake = Intake(component, step.lanes, find_run, owns)
         self.progress = Progress()
         self.unconfirmed = Unconfirmed()
         self.acks = Acks()
@@ -107,6 +119,8 @@ class Stream:
         placed = self._intake.place(delivery, self.listened)
         if isinstance(placed, Aside):
             self._set_aside(placed)
+        elif placed is Place.FOREIGN:
+            self.acks.due.append(delivery.token)
         elif placed is not Place.HELD:
             self.progress.counts.duplicates += 1
         if placed is Place.DUPLICATE:
@@ -168,18 +182,36 @@ class Stream:
         """Begins the newer run.
 
         Raises:
-            Unavailable: its manifest cannot be read now; nothing has changed.
+            Unavailable: its manifest cannot be read now, or no account be given of either; nothing has changed.
         """
         if self.successor is None:
             raise ValueError("no run can begin")
-        following, asides = self._intake.begin(self.successor, self.listened)
+        told = self._told("running", self.successor)
+        if (old := self.following) is not None and not old.concluded:
+            told = self._told("completed" if old.complete else "superseded", old.run_id) + told
+        following, asides, foreign = self._intake.begin(self.successor, self.listened)
+        self.acks.due += foreign
         for aside in asides:
             self._set_aside(aside)
         effects = self._step.begin(following.attributes)
         self.unconfirmed.add(effects)
-        self.progress.outbox.extend(effects.outbox)
+        self.progress.outbox.extend([*told, *effects.outbox])
         self.progress.following, self.successor, self.dirty = following, None, True
         self._gap("begun")
+
+    def conclude(self) -> None:
+        """Says that the run is completed, once, if it is; to be done before the checkpoint that makes it so.
+
+        Raises:
+            Unavailable: no account of it can be given now; nothing has changed.
+        """
+        following = self.following
+        if following is not None and following.complete and not following.concluded:
+            self.progress.outbox.extend(self._told("completed", following.run_id))
+            following.concluded = True
+
+    def _told(self, state: RunState, run_id: str) -> list[Row]:
+        return list(self._account(run_id, state)) if self._account is not None else []
 
     def _may_apply(self) -> bool:
         return self.successor is None and self.has_room and self._may_go_on()

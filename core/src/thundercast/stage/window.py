@@ -25,6 +25,8 @@ class Place(Enum):
     """It was applied before."""
     LATE = "late"
     """Its seq was skipped before it came."""
+    FOREIGN = "foreign"
+    """Its lane is another process's."""
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Hole(NamedTuple):
 
 
 class End(NamedTuple):
-    """The run's number of batches, known since its last batch came: all the others have been published before it."""
+    """The run's number of batches, known since batches of its last date came: all earlier ones have been published before them."""
 
     total: int
     since: float
@@ -90,10 +92,16 @@ class Window:
         lanes: 1 if all batches must be in one order.
         heads: the next seq of each lane; the lane's first, if not given.
         skipped: the seqs that were given up.
+        owned: the lanes that this process works on; all, if not given.
     """
 
-    def __init__(self, lanes: int, heads: Sequence[int] | None = None, skipped: Iterable[int] = ()) -> None:
+    def __init__(
+        self, lanes: int, heads: Sequence[int] | None = None, skipped: Iterable[int] = (), owned: Iterable[int] | None = None
+    ) -> None:
         self.lanes = lanes
+        self.owned = tuple(range(lanes)) if owned is None else tuple(sorted(owned))
+        if not self.owned or not set(self.owned) <= set(range(lanes)):
+            raise ValueError(f"owned lanes {self.owned} are none or not among {lanes}")
         self.heads = list(range(lanes)) if heads is None else list(heads)
         if len(self.heads) != lanes or any(head % lanes != lane for lane, head in enumerate(self.heads)):
             raise ValueError(f"heads {self.heads} are not one of each of {lanes} lanes")
@@ -107,16 +115,21 @@ class Window:
 
     @property
     def watermark(self) -> int:
-        """Every seq below was applied or skipped."""
-        return min(self.heads)
+        """Every seq below was applied or skipped, if its lane is owned."""
+        return min(self.heads[lane] for lane in self.owned)
 
     @property
     def held(self) -> Iterable[Held]:
         return self._held.values()
 
+    def owns(self, seq: int) -> bool:
+        return seq % self.lanes in self.owned
+
     def place(self, batch: Held) -> Place:
         """Takes a batch in, or says why not."""
         seq, head = batch.seq, self.heads[batch.seq % self.lanes]
+        if not self.owns(seq):
+            return Place.FOREIGN
         if seq < head:
             return Place.LATE if seq in self.skipped else Place.DUPLICATE
         if seq in self._held:
@@ -169,8 +182,7 @@ class Window:
             else:
                 lanes[lane] = Hole(known.head, min(known.until, batch.seq), self.lanes, min(known.since, batch.since))
         if end is not None:
-            for lane, head in enumerate(self.heads):
-                # A lane that nothing ever came for may be another process's; a lane that has begun is ours to end.
-                if lane < head < end.total and lane not in lanes:
-                    lanes[lane] = Hole(head, end.total, self.lanes, end.since)
+            for lane in self.owned:
+                if lane not in lanes and self.heads[lane] < end.total:
+                    lanes[lane] = Hole(self.heads[lane], end.total, self.lanes, end.since)
         return sorted(hole for hole in lanes.values() if hole.head < hole.until)

@@ -150,6 +150,23 @@ def _measure(x, label, low, per_unit, total, square, known, counts, rows) -> Non
                     counts[j, int(min(max((v - low[j]) * per_unit[j], 0.0), d.CELLS - 1.0))] += 1
 
 
+@_compiled
+def _mixed(share, table):  # type: ignore[no-untyped-def]
+    """float64[k, new, w]: each new bin's share of float64[k, old, w].
+
+    A kernel and not a matrix product: BLAS picks its code by the processor, and the last bits of the sums with it.
+    """
+    out = np.zeros((len(share), share.shape[1], table.shape[2]))
+    for j in range(len(share)):
+        for new in range(share.shape[1]):
+            for old in range(share.shape[2]):
+                s = share[j, new, old]
+                if s > 0.0:
+                    for w in range(table.shape[2]):
+                        out[j, new, w] += s * table[j, old, w]
+    return out
+
+
 class Thunder:
     """The additive model, for one task. See the module for the formula.
 
@@ -249,16 +266,19 @@ class Thunder:
         lut = np.minimum(below * BINS // np.maximum(counts.sum(axis=1, keepdims=True), 1), BINS - 1).astype(np.uint8)
         # share[j, new, old]: which part of a new bin was in which old bin; cells without rows weigh next to nothing.
         share = np.zeros((len(lut), _WIDTH, _WIDTH))
-        feature = np.repeat(np.arange(len(lut)), d.CELLS)
-        np.add.at(share, (feature, lut.ravel(), a["lut"].ravel()), (counts + 1e-9).ravel())
+        column = np.repeat(np.arange(len(lut)), d.CELLS)
+        np.add.at(share, (column, lut.ravel(), a["lut"].ravel()), (counts + 1e-9).ravel())
         share[:, MISSING, MISSING] = 1.0
         total = share.sum(axis=2, keepdims=True)
         share = np.where(total > 0, share / np.where(total > 0, total, 1.0), 0.0)
         share[:, :, 0] += np.where(total[:, :, 0] > 0, 0.0, 1.0)
-        a["bins"] = np.ascontiguousarray(np.einsum("jno,jow->jnw", share, a["bins"]))
-        tables = a["pairs"].reshape(-1, _WIDTH, _WIDTH, 2)
-        carried = np.einsum("qno,qopw,qmp->qnmw", share[self._pairs[:, 0]], tables, share[self._pairs[:, 1]], optimize=True)
-        a["pairs"] = np.ascontiguousarray(carried.reshape(a["pairs"].shape))
+        a["bins"] = _mixed(share, a["bins"])
+        # The rows of each pair's table, then its columns.
+        table = a["pairs"].reshape(-1, _WIDTH, _WIDTH, 2)
+        for feature in self._pairs.T:
+            mixed = _mixed(share[feature], table.reshape(len(table), _WIDTH, -1)).reshape(table.shape)
+            table = np.ascontiguousarray(mixed.transpose(0, 2, 1, 3))
+        a["pairs"] = table.reshape(a["pairs"].shape)
         a["lut"] = lut
 
     def to_bytes(self) -> bytes:
