@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from thundercast.adapters import feeding
-from thundercast.adapters.feeding import Feeder, messages_of, run_of
+from thundercast.adapters.feeding import Feeder, Pace, dates_per_second, messages_of, rows_per_second, run_of
 from thundercast.adapters.sources.base import Progress, SourceDate, SourceInfo
 from thundercast.domain import runs, schema
 from thundercast.domain.batch import Attributes, Message, decode
@@ -70,7 +70,7 @@ def a_run(shards: int = 4) -> Run:
     return run_of(INFO, started=NOW, shards=shards, version="1")
 
 
-def feeder(out: Published, run: Run, pace: float | None = None) -> Feeder:
+def feeder(out: Published, run: Run, pace: Pace | None = None) -> Feeder:
     return Feeder(Dates(), run, out, pace=pace, set_aside=out.set_aside)
 
 
@@ -130,8 +130,12 @@ def test_a_run_is_of_what_the_source_has() -> None:
 @pytest.mark.parametrize("from_seq", [0, 1, 4, 6, 19])
 def test_feeding_publishes_every_batch_from_a_number_on_in_order(from_seq: int) -> None:
     run, out = a_run(), Published()
-    dates = list(feeder(out, run).feed(from_seq))
+    fed = list(feeder(out, run).feed(from_seq))
     assert out.seqs == list(range(from_seq, run.batches))
+    assert sum(f.batches for f in fed) == run.batches - from_seq
+    assert [f.rows for f in fed] == [len(rows) for number, rows in STREAM if number >= runs.ordinal(fed[0].date)]
+    assert [f.next_seq for f in fed] == [run.seq(f.date, 0) + 4 for f in fed]
+    dates = [f.date for f in fed]
     assert dates == [DAY + dt.timedelta(days=d) for d in range(from_seq // 4, 5)]
     assert [m.attributes["last"] for m in out.messages] == ["false"] * (len(out.messages) - 1) + ["true"]
     assert len(out.calls) == len(dates)
@@ -154,7 +158,7 @@ def test_a_stopped_feeder_publishes_no_more() -> None:
     out = Published()
     feed = feeder(out, a_run())
     dates = feed.feed(0)
-    assert next(dates) == DAY
+    assert next(dates).date == DAY
     feed.stop()
     assert list(dates) == []
     assert out.seqs == [0, 1, 2, 3]
@@ -162,7 +166,7 @@ def test_a_stopped_feeder_publishes_no_more() -> None:
 
 def test_stopping_wakes_a_feeder_that_waits_for_its_pace() -> None:
     out = Published()
-    feed = feeder(out, a_run(), pace=1 / 3600)
+    feed = feeder(out, a_run(), pace=dates_per_second(1 / 3600))
     done = threading.Event()
 
     def work() -> None:
@@ -182,14 +186,13 @@ def test_stopping_wakes_a_feeder_that_waits_for_its_pace() -> None:
 class Clock:
     """Stands in for the clock and the event that the pace is waited for with."""
 
-    def __init__(self, held_up: dict[int, float]) -> None:
-        self.now, self.waits, self.held_up = 100.0, list[float](), held_up
+    def __init__(self) -> None:
+        self.now = 100.0
 
     def monotonic(self) -> float:
         return self.now
 
     def wait(self, seconds: float) -> bool:
-        self.waits.append(seconds)
         self.now += seconds
         return False
 
@@ -198,12 +201,17 @@ class Clock:
 
 
 def test_a_pace_is_kept_and_not_caught_up_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, out = Clock({}), Published()
+    clock, out = Clock(), Published()
     monkeypatch.setattr(feeding.time, "monotonic", clock.monotonic)
-    feed = feeder(out, a_run(), pace=2.0)
+    feed = feeder(out, a_run(), pace=dates_per_second(2.0))
     monkeypatch.setattr(feed, "_stopped", clock)
     times = []
     for i, _ in enumerate(feed.feed(0)):
         times.append(clock.now)
         clock.now += 7.0 if i == 1 else 0.1  # after the second date the publisher was held up
     assert times == pytest.approx([100.0, 100.5, 107.5, 108.0, 108.5])
+
+
+def test_a_pace_in_rows_gives_a_date_the_time_of_its_rows() -> None:
+    pace = rows_per_second(5_000)
+    assert [pace(SourceDate(DAY, rows)) for _, rows in STREAM] == [len(rows) / 5_000 for _, rows in STREAM]

@@ -7,8 +7,11 @@ import math
 import shutil
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,12 +32,16 @@ NAMES = {
     "thundercast_duplicates_total": set(),
     "thundercast_gaps_total": set(),
     "thundercast_reorder_window_batches": set(),
+    "thundercast_unacked_batches": set(),
+    "thundercast_outbox_rows": set(),
+    "thundercast_run_complete": set(),
     "thundercast_watermark_seq": set(),
     "thundercast_lead_dates": set(),
     "thundercast_stream_date_seconds": set(),
     "thundercast_checkpoint_age_seconds": set(),
     "thundercast_checkpoint_bytes": set(),
     "thundercast_leader": set(),
+    "thundercast_dependency_up": {"dependency"},
     "thundercast_score": {"model", "task", "scope", "score"},
     "thundercast_drift_total": {"model"},
     "thundercast_prediction_requests_total": set(),
@@ -43,7 +50,7 @@ NAMES = {
 
 STATUS = LoopStatus(
     component="trainer", state="running", leader=True, run_id="20260101T000000Z-0123abcd", watermark=160, total_batches=1_600,
-    date=dt.date(2023, 6, 1), window=3, duplicates=2, gaps=1, rows=50_000, batches={"ok": 158, "empty": 2}, dead_letters={"duplicate": 7},
+    date=dt.date(2023, 6, 1), window=3, unacked=5, outbox=40, duplicates=2, gaps=1, rows=50_000, batches={"ok": 158, "empty": 2}, dead_letters={"duplicate": 7},
     checkpoint_at=1_000.0, checkpoint_bytes=123_456,
 )  # fmt: skip
 
@@ -61,13 +68,16 @@ def _filled() -> tuple[CollectorRegistry, Metrics]:
     metrics.scores([_metric_row(roc_auc=0.96)])
     metrics.drift("thunder", 2)
     metrics.lead(4)
+    metrics.dependencies({"the store": False, "the subscription": True})
     metrics.prediction_request()
     return registry, metrics
 
 
 def _samples(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """What is told of the stream, without what is told of the process."""
     text = generate_latest(registry).decode()
-    return {(s.name, frozenset(s.labels.items())): s.value for family in text_string_to_metric_families(text) for s in family.samples}
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return {(s.name, frozenset(s.labels.items())): s.value for s in samples if not s.name.startswith("process_")}
 
 
 def _value(registry: CollectorRegistry, name: str, labels: Mapping[str, str] | None = None) -> float | None:
@@ -99,6 +109,9 @@ def test_the_values_are_those_that_were_given() -> None:
     assert _value(registry, "duplicates_total") == 2
     assert _value(registry, "gaps_total") == 1
     assert _value(registry, "reorder_window_batches") == 3
+    assert _value(registry, "unacked_batches") == 5
+    assert _value(registry, "outbox_rows") == 40
+    assert _value(registry, "run_complete") == 0
     assert _value(registry, "watermark_seq") == 160
     assert _value(registry, "lead_dates") == 4
     assert _value(registry, "stream_date_seconds") == dt.datetime(2023, 6, 1, tzinfo=dt.UTC).timestamp()
@@ -107,6 +120,8 @@ def test_the_values_are_those_that_were_given() -> None:
     assert _value(registry, "leader") == 1
     assert _value(registry, "score", {"model": "thunder", "task": "nowcast", "scope": "30d", "score": "roc_auc"}) == 0.96
     assert _value(registry, "drift_total", {"model": "thunder"}) == 2
+    assert _value(registry, "dependency_up", {"dependency": "the store"}) == 0
+    assert _value(registry, "dependency_up", {"dependency": "the subscription"}) == 1
     assert _value(registry, "prediction_requests_total") == 1
     assert _value(registry, "build_info", {"version": "1.2.3"}) == 1
 
@@ -135,6 +150,28 @@ def test_a_score_that_becomes_undefined_vanishes(undefined: float | None) -> Non
     assert _value(registry, "score", labels) == 0.9
 
 
+def test_a_run_that_is_complete_says_so() -> None:
+    registry, metrics = _filled()
+    metrics.loop(replace(STATUS, completed=True))
+    assert _value(registry, "run_complete") == 1
+
+
+def test_a_dependency_that_is_asked_no_more_is_forgotten() -> None:
+    registry, metrics = _filled()
+    metrics.dependencies({"the subscription": False})
+    assert _value(registry, "dependency_up", {"dependency": "the store"}) is None
+    assert _value(registry, "dependency_up", {"dependency": "the subscription"}) == 0
+
+
+def test_the_process_tells_since_when_it_runs() -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system has no /proc")
+    registry, _ = _filled()
+    started = registry.get_sample_value("process_start_time_seconds")
+    assert started is not None
+    assert 0 < started <= time.time()
+
+
 def test_scores_are_those_of_all_stations() -> None:
     registry, metrics = _filled()
     metrics.scores([_metric_row(gate="reporting", roc_auc=0.1)])
@@ -146,7 +183,7 @@ def test_what_is_not_known_is_absent() -> None:
     metrics = Metrics(registry, version="1")
     assert {name for name, _ in _samples(registry)} == {"thundercast_build_info", "thundercast_prediction_requests_total"}
     metrics.loop(LoopStatus(component="trainer"))
-    for name in ("watermark_seq", "stream_date_seconds", "checkpoint_age_seconds", "checkpoint_bytes", "lead_dates"):
+    for name in ("watermark_seq", "run_complete", "stream_date_seconds", "checkpoint_age_seconds", "checkpoint_bytes", "lead_dates"):
         assert _value(registry, name) is None
     assert _value(registry, "leader") == 0
 

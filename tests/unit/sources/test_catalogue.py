@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,13 @@ import pytest
 from thundercast.adapters.sources import SourceError, catalogue, open_source
 from thundercast.adapters.sources.file import FileSource
 from thundercast.adapters.sources.ncei import NceiSource
+from thundercast.adapters.sources.overlay import Overlaid
 from thundercast.adapters.sources.sample import SampleSource
 from thundercast.adapters.sources.synthetic import SyntheticSource
 from unit.sources.stationdays import CSV
+
+# The package has a function of the module's name.
+module = sys.modules["thundercast.adapters.sources.catalogue"]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +30,8 @@ from unit.sources.stationdays import CSV
         ("ncei:2022-2024", NceiSource),
         ("ncei:2023,stations=72202012839+72219013874", NceiSource),
         ("synthetic:500", SyntheticSource),
+        ("overlay:corrected.csv:sample", Overlaid),
+        ("overlay:a:b/c.csv:synthetic:500,seed=7", Overlaid),
         ("synthetic:500,seed=7,start=2020-01-01,end=2020-12-31", SyntheticSource),
     ],
 )
@@ -48,10 +57,17 @@ def test_every_entry_of_the_catalogue_can_be_opened_by_its_example_or_says_why_n
         if entry.available:
             open_source(entry.example, cache=cache)
         else:
-            with pytest.raises(SourceError, match=entry.needs):
+            with pytest.raises(SourceError, match=re.escape(entry.needs)):
                 open_source(entry.example, cache=cache)
-    assert [entry.form.partition(":")[0] for entry in catalogue()] == ["sample", "file", "ncei", "synthetic", "bigquery"]
-    assert [entry.form for entry in catalogue() if not entry.available] == ["bigquery:YEARS"]
+    assert [entry.form.partition(":")[0] for entry in catalogue()] == ["sample", "file", "ncei", "synthetic", "bigquery", "overlay"]
+
+
+def test_a_source_that_this_installation_lacks_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(module, "_BIGQUERY", dataclasses.replace(module._BIGQUERY, available=False))
+    monkeypatch.setitem(module._ENTRIES, "bigquery", module._BIGQUERY)
+    with pytest.raises(SourceError, match=r"bigquery:2022 needs .*thundercast-core\[cloud\]; the sources that are here: sample, file:PATH"):
+        open_source("bigquery:2022", cache=cache)
+    assert not module._installed("google.no_such_part.of_it")
 
 
 @pytest.mark.parametrize("path", ["/x/y.parquet", "y.parquet", "./folder", "../a", "~/gsod", "data.csv.gz", "folder/x", "C:\\gsod.csv"])
@@ -68,6 +84,9 @@ def test_a_bare_path_is_told_the_form_of_a_file(path: str, cache: Path) -> None:
         ("simple", "'simple' is not the name of a source"),
         ("sample:5", "'sample:5' is not the name of a source"),
         ("file:", "'file:' is not the name of a source"),
+        ("overlay:corrected.csv", "the source is written overlay:FILE:SOURCE, as overlay:corrected.csv:sample"),
+        ("overlay:corrected.csv:nothing:x", "the source is written overlay:FILE:SOURCE"),
+        ("overlay:corrected.csv:file:", "'file:' is not the name of a source"),
         ("ncei", "'ncei' is not the name of a source"),
         ("ncei:22", "years are written 2023 or 2022-2024, not '22'"),
         ("ncei:2024-2022", "the years must go up"),
@@ -82,7 +101,9 @@ def test_a_bare_path_is_told_the_form_of_a_file(path: str, cache: Path) -> None:
         ("synthetic:5,seed=1,seed=2", "cannot read 'seed=2'"),
         ("synthetic:5,start=soon", "start must be a date like 2022-01-31, not 'soon'"),
         ("synthetic:5,colour=red", r"cannot read 'colour=red': the source is written synthetic:STATIONS"),
-        ("bigquery:2022", "needs part of the system that is not installed yet"),
+        ("bigquery", "'bigquery' is not the name of a source"),
+        ("bigquery:22", "years are written 2023 or 2022-2024, not '22'"),
+        ("bigquery:1928", "lie within 1929 and"),
     ],
 )
 def test_a_text_that_names_no_source_is_told_how_it_should_read(text: str, message: str, cache: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thundercast.adapters.sources import SourceError, sorting
@@ -243,6 +243,50 @@ def test_bad_values_in_parquet_are_set_aside(order: str, read: Read, tmp_path: P
     assert by_day == {table.column("date")[7].as_py(): ["bad_value"], table.column("date")[20].as_py(): ["bad_station"]}
 
 
+@pytest.mark.parametrize("order", ["sorted", "unsorted"])
+@pytest.mark.parametrize(
+    ("column", "reason"), [("thunder", "bad_value"), ("station", "bad_station"), ("date", "bad_date"), ("fog", "bad_value")]
+)
+def test_a_null_that_a_row_cannot_be_without_sets_it_aside(order: str, column: str, reason: str, read: Read, tmp_path: Path) -> None:
+    table = by_date(tidy(6, 10)) if order == "sorted" else tidy(6, 10)
+    values = table.column(column).to_pylist()
+    values[9] = None
+    at = table.schema.get_field_index(column)
+    source = read(saved(table.set_column(at, column, pa.array(values, table.schema.field(at).type)), tmp_path / "rows.parquet"))
+    assert rows_of(source).num_rows == table.num_rows - 1
+    assert [(letter.reason, letter.detail) for letter in letters_of(source)] == [(reason, f"rows.parquet row 10: {column} = None")]
+
+
+def test_a_wild_date_in_a_sorted_file_does_not_stretch_the_source(read: Read, tmp_path: Path) -> None:
+    table = by_date(tidy(6, 10))
+    dates = table.column("date").to_pylist()
+    dates[-1] = dates[-1].replace(year=2999)
+    source = read(saved(table.set_column(table.schema.get_field_index("date"), "date", [dates]), tmp_path / "rows.parquet"))
+    assert source.open().end.year == 2023
+    assert [letter.date for letter in letters_of(source)] == [str(dates[-1])]
+
+
+@pytest.mark.parametrize("order", ["sorted", "unsorted"])
+def test_a_null_measurement_or_place_is_missing_and_nan_is_null(order: str, read: Read, tmp_path: Path) -> None:
+    table = by_date(tidy(6, 10)) if order == "sorted" else tidy(6, 10)
+    for name, value in (
+        ("slp", None),
+        ("temp", float("nan")),
+        ("latitude", None),
+        ("country", None),
+        ("count_wdsp", None),
+        ("flag_max", None),
+    ):
+        values = table.column(name).to_pylist()
+        values[0] = value
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, pa.array(values, table.schema.field(at).type))
+    source = read(saved(table, tmp_path / "rows.parquet"))
+    row = rows_of(source).to_pylist()[0]
+    assert [row[name] for name in ("slp", "temp", "lat", "country", "count_wdsp", "flag_max")] == [None, None, None, None, None, ""]
+    assert letters_of(source) == []
+
+
 def test_a_column_of_a_wrong_type_is_named(read: Read, tmp_path: Path) -> None:
     table = tidy(2, 3)
     table = table.set_column(table.schema.get_field_index("slp"), "slp", pa.array([[1.0]] * table.num_rows))
@@ -286,6 +330,7 @@ def test_the_date_of_a_bad_row_does_not_stretch_the_source(read: Read, tmp_path:
         max_size=8,
     )
 )
+@example([":", "+0", "-.5e3", "1.", "nan", "1e999", "0x1", "1_0"])
 def test_a_text_is_its_number_or_missing_or_bad_whatever_stands_beside_it(texts: list[str]) -> None:
     texts = [text.encode("utf-8", "replace").decode() for text in texts]
     values, bad = numbers(pa.array(texts, pa.string()))

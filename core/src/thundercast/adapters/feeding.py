@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +27,14 @@ def messages_of(day: SourceDate, run: Run) -> tuple[list[Message], list[DeadLett
     """
     keys = keys_of(day.rows.column("station"))
     shard = np.where(keys >= 0, shards_of(np.maximum(keys, 0), run.shards), 0)
-    messages = []
-    for number in range(run.shards):
-        own = day.rows.take(pa.array(np.flatnonzero(shard == number))) if run.shards > 1 else day.rows
-        messages.append(batch.encode(own, Attributes.of(run, run.seq(day.date, number), schema.RAW)))
+    # Gathered once for all shards; a stable sort keeps each shard's rows in order of station.
+    rows = day.rows.take(pa.array(np.argsort(shard, kind="stable"))) if run.shards > 1 else day.rows
+    counts = np.bincount(shard, minlength=run.shards).tolist()
     first = run.seq(day.date, 0)
+    messages, begin = [], 0
+    for number, count in enumerate(counts):
+        messages.append(batch.encode(rows.slice(begin, count), Attributes.of(run, first + number, schema.RAW)))
+        begin += count
     letters = [
         DeadLetter(r.reason, r.detail, r.stage, run.run_id, first, r.station, r.date or day.date.isoformat(), r.original, r.payload)
         for r in day.rejected
@@ -48,16 +52,44 @@ def run_of(
     )  # fmt: skip
 
 
+Pace = Callable[[SourceDate], float]
+"""Seconds that a date of the stream is to take."""
+
+
+def dates_per_second(rate: float) -> Pace:
+    """Every date takes equally long."""
+    return lambda day: 1.0 / rate  # noqa: ARG005
+
+
+def rows_per_second(rate: float) -> Pace:
+    """A date takes as long as it has rows."""
+    return lambda day: day.rows.num_rows / rate
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """A date that is out: how much of it was published now.
+
+    Attributes:
+        next_seq: of the batch that comes next.
+    """
+
+    date: dt.date
+    rows: int
+    batches: int
+    next_seq: int
+
+
 class Feeder:
     """Publishes a run's batches from a date on, in order, at a pace.
 
     Args:
-        pace: dates a second; None for as fast as the publisher takes them.
+        pace: None for as fast as the publisher takes them.
         set_aside: takes the rows that the source could not read, before their date is published.
     """
 
     def __init__(
-        self, source: Source, run: Run, publisher: Publisher, *, pace: float | None, set_aside: Callable[[list[DeadLetter]], None]
+        self, source: Source, run: Run, publisher: Publisher, *, pace: Pace | None, set_aside: Callable[[list[DeadLetter]], None]
     ) -> None:
         self._source = source
         self._run = run
@@ -69,8 +101,8 @@ class Feeder:
     def stop(self) -> None:
         self._stopped.set()
 
-    def feed(self, from_seq: int) -> Iterator[dt.date]:
-        """Publishes everything from batch ``from_seq`` on; yields each date once it is out."""
+    def feed(self, from_seq: int) -> Iterator[Fed]:
+        """Publishes everything from batch ``from_seq`` on; yields each date once it is confirmed."""
         first = self._run.date_of(from_seq)
         due = time.monotonic()
         for day in self._source.dates(first, self._run.end):
@@ -81,8 +113,9 @@ class Feeder:
                 return
             if self._stopped.is_set():
                 return
-            self._publisher.publish([m for m in messages if int(m.attributes["seq"]) >= from_seq])
-            yield day.date
+            rest = messages[max(0, from_seq - self._run.seq(day.date, 0)) :]
+            self._publisher.publish(rest)
+            yield Fed(day.date, day.rows.num_rows, len(rest), self._run.seq(day.date, 0) + len(messages))
             if self._pace is not None:
                 # A pace is kept, not caught up with: after a pause the stream goes on, it does not race.
-                due = max(due + 1.0 / self._pace, time.monotonic())
+                due = max(due + self._pace(day), time.monotonic())

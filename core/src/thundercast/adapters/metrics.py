@@ -1,7 +1,8 @@
 """What a process tells Prometheus, under the names that dashboards and alerts rely on.
 
 Totals that outlive restarts are handed over as absolute numbers, from the checkpoint; so a restart is not a reset. A value
-that is not known or not defined is absent: never 0, never the worth of a coin toss.
+that is not known or not defined is absent: never 0, never the worth of a coin toss. Beside these names there are those of the
+process (`process_start_time_seconds`, `process_resident_memory_bytes`, …), where the system tells them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -51,12 +52,16 @@ _FAMILIES: Final[dict[str, tuple[type[CounterMetricFamily] | type[GaugeMetricFam
     "duplicates": (CounterMetricFamily, (), "Batches that had been applied before."),
     "gaps": (CounterMetricFamily, (), "Batches that were given up."),
     "reorder_window_batches": (GaugeMetricFamily, (), "Batches held until the ones before them come."),
+    "unacked_batches": (GaugeMetricFamily, (), "Batches that were applied and are in no checkpoint yet."),
+    "outbox_rows": (GaugeMetricFamily, (), "Rows that wait for the store to take them."),
+    "run_complete": (GaugeMetricFamily, (), "1 once the run's last batch was applied and is durable."),
     "watermark_seq": (GaugeMetricFamily, (), "Every batch of the run below this number was applied or given up."),
     "lead_dates": (GaugeMetricFamily, (), "Dates that the source is ahead of what was applied."),
     "stream_date_seconds": (GaugeMetricFamily, (), "The stream's date (its midnight, GMT) in seconds since 1970-01-01."),
     "checkpoint_age_seconds": (GaugeMetricFamily, (), "Time since the newest checkpoint."),
     "checkpoint_bytes": (GaugeMetricFamily, (), "Size of the newest checkpoint."),
     "leader": (GaugeMetricFamily, (), "1 while this process holds the lock."),
+    "dependency_up": (GaugeMetricFamily, ("dependency",), "1 while it answers, 0 while it does not."),
     "score": (GaugeMetricFamily, ("model", "task", "scope", "score"), "Scores of the models; absent while undefined."),
     "drift": (CounterMetricFamily, ("model",), "Drifts that were detected."),
     "prediction_requests": (CounterMetricFamily, (), "Requests for predictions that were answered."),
@@ -95,6 +100,7 @@ class Metrics(Collector):
         self._values["build_info"][(version,)] = 1.0
         self._values["prediction_requests"][()] = 0.0
         registry.register(self)
+        ProcessCollector(registry=registry)
 
     def loop(self, status: LoopStatus) -> None:
         """Where a loop stands; the component is the label ``stage``.
@@ -134,6 +140,11 @@ class Metrics(Collector):
     def lead(self, dates: float) -> None:
         """How many dates the source is ahead."""
         self._set("lead_dates", (), dates)
+
+    def dependencies(self, answering: Mapping[str, bool]) -> None:
+        """Which dependencies answer now, by name; one that is not among them is forgotten."""
+        with self._lock:
+            self._values["dependency_up"] = {(name,): float(answers) for name, answers in answering.items()}
 
     def prediction_request(self) -> None:
         """One more request for a prediction was answered."""
@@ -176,10 +187,13 @@ def _of_loops(loops: Sequence[LoopStatus], *, now: float) -> dict[str, dict[tupl
         "duplicates": {(): sum(loop.duplicates for loop in loops)},
         "gaps": {(): sum(loop.gaps for loop in loops)},
         "reorder_window_batches": {(): sum(loop.window for loop in loops)},
+        "unacked_batches": {(): sum(loop.unacked for loop in loops)},
+        "outbox_rows": {(): sum(loop.outbox for loop in loops)},
         "leader": {(): float(newest.leader)},
     }
     if newest.run_id:
         found["watermark_seq"] = {(): newest.watermark}
+        found["run_complete"] = {(): float(newest.completed)}
     if newest.date is not None:
         found["stream_date_seconds"] = {(): (newest.date - dt.date(1970, 1, 1)).days * 86_400.0}
     if newest.checkpoint_at is not None:

@@ -69,12 +69,27 @@ class StoreReader(Protocol):
         """
         ...
 
+    def outcomes(self, run_id: str, first: dt.date, last: dt.date, *, task: str, model: str) -> pa.Table:
+        """The predictions for the dates from first to last as `OUTCOMES`, by date and station.
+
+        Place and label are those of `predictions`.
+        """
+        ...
+
+    def station_predictions(self, run_id: str, station: str) -> pa.Table:
+        """The station's rows of `tables.PREDICTIONS`, by date, task and model; labels as they were known at the prediction."""
+        ...
+
     def dead_letter_counts(self, run_id: str) -> pa.Table:
         """reason, count (int64) and last (when the newest was written), most frequent first."""
         ...
 
     def dead_letters(self, run_id: str, *, reason: str | None = None, limit: int = 100) -> pa.Table:
         """The newest rows of `tables.DEAD_LETTERS`, without the payload."""
+        ...
+
+    def dead_letter(self, run_id: str, payload_hash: str) -> pa.Table:
+        """The rows of `tables.DEAD_LETTERS` with this hash, with the payload."""
         ...
 
     def gaps(self, run_id: str) -> pa.Table:
@@ -105,6 +120,8 @@ PREDICTIONS_ON_MAP = pa.schema(
         pa.field("country", pa.string()),
     ]
 )
+
+OUTCOMES = pa.schema([pa.field("date", pa.date32()), *[PREDICTIONS_ON_MAP.field(i) for i in range(len(PREDICTIONS_ON_MAP))]])
 
 
 def merged(table: Table, old: pa.Table, new: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from thundercast.adapters import sqlite_schema
 from thundercast.adapters.reading import StoreMismatch
-from thundercast.domain.tables import TABLES, Table
+from thundercast.domain.tables import TABLES, Table, checked
 from thundercast.stage.protocols import Unavailable
 
 _DAY_US = 86_400_000_000
@@ -116,7 +116,7 @@ class SqliteStore:
             ValueError: the rows do not fit the table.
             Unavailable: none were taken; writing all again is safe.
         """
-        rows = sqlite_schema.checked(table, rows)
+        rows = checked(table, rows)
         if not rows.num_rows:
             return
         with self._lock, answering(self.path, f"take {rows.num_rows} rows of {table.name}"), self._transaction():

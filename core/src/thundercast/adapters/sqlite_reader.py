@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from thundercast.adapters import sqlite_schema
-from thundercast.adapters.reading import PREDICTIONS_ON_MAP, StoreMissing
+from thundercast.adapters.reading import OUTCOMES, PREDICTIONS_ON_MAP, StoreMissing
 from thundercast.adapters.sqlite import answering
 from thundercast.domain import tables
 from thundercast.domain.tables import Table
@@ -143,16 +143,22 @@ class SqliteReader:
         return found.column("date")[0].as_py() if found.num_rows else None
 
     def predictions(self, run_id: str, date: dt.date, *, task: str, model: str) -> pa.Table:
+        return self.outcomes(run_id, date, date, task=task, model=model).select(PREDICTIONS_ON_MAP.names)
+
+    def outcomes(self, run_id: str, first: dt.date, last: dt.date, *, task: str, model: str) -> pa.Table:
         return self._ask(
-            PREDICTIONS_ON_MAP,
-            "SELECT p.station, p.probability, p.threshold, coalesce(p.label, outcome.thunder), p.made_from, "
+            OUTCOMES,
+            "SELECT p.date, p.station, p.probability, p.threshold, coalesce(p.label, outcome.thunder), p.made_from, "
             "place.lat, place.lon, place.elev, place.country "
             "FROM predictions p "
             "LEFT JOIN observations place ON place.run_id = p.run_id AND place.date = p.made_from AND place.station = p.station "
             "LEFT JOIN observations outcome ON outcome.run_id = p.run_id AND outcome.date = p.date AND outcome.station = p.station "
-            "WHERE p.run_id = ? AND p.date = ? AND p.model_name = ? AND p.task = ? ORDER BY p.station",
-            (run_id, date.isoformat(), model, task),
+            "WHERE p.run_id = ? AND p.date BETWEEN ? AND ? AND p.model_name = ? AND p.task = ? ORDER BY p.date, p.station",
+            (run_id, first.isoformat(), last.isoformat(), model, task),
         )
+
+    def station_predictions(self, run_id: str, station: str) -> pa.Table:
+        return self._of_station(tables.PREDICTIONS, run_id, station, "day, task, model_name")
 
     def dead_letter_counts(self, run_id: str) -> pa.Table:
         schema = pa.schema([pa.field("reason", pa.string()), pa.field("count", pa.int64()), pa.field("last", pa.timestamp("us", "UTC"))])
@@ -167,6 +173,9 @@ class SqliteReader:
         order = "ORDER BY written_at DESC, seq DESC, station LIMIT ?"
         return self._select(tables.DEAD_LETTERS, f"WHERE run_id = ? {of_reason} {order}", parameters, without=("payload",))
 
+    def dead_letter(self, run_id: str, payload_hash: str) -> pa.Table:
+        return self._select(tables.DEAD_LETTERS, "WHERE run_id = ? AND payload_hash = ? ORDER BY seq, station", (run_id, payload_hash))
+
     def gaps(self, run_id: str) -> pa.Table:
         return self._select(tables.GAPS, "WHERE run_id = ? ORDER BY seq, component", (run_id,))
 
@@ -174,12 +183,13 @@ class SqliteReader:
         return self._select(tables.MODEL_EVENTS, "WHERE run_id = ? ORDER BY date, task, model_name", (run_id,))
 
     def station_history(self, run_id: str, station: str) -> pa.Table:
+        return self._of_station(tables.OBSERVATIONS, run_id, station, "day")
+
+    def _of_station(self, table: Table, run_id: str, station: str, order: str) -> pa.Table:
         # The key begins with run and date: from each date the next is found, and there the station, without reading what lies between.
         days = (
-            "WITH RECURSIVE days(day) AS (SELECT min(date) FROM observations WHERE run_id = ? UNION ALL "
-            "SELECT (SELECT min(date) FROM observations WHERE run_id = ? AND date > day) FROM days WHERE day IS NOT NULL)"
+            f"WITH RECURSIVE days(day) AS (SELECT min(date) FROM {table.name} WHERE run_id = ? UNION ALL "
+            f"SELECT (SELECT min(date) FROM {table.name} WHERE run_id = ? AND date > day) FROM days WHERE day IS NOT NULL)"
         )
-        where = "WHERE run_id = ? AND date = day AND station = ? ORDER BY day"
-        return self._select(
-            tables.OBSERVATIONS, where, (run_id, run_id, run_id, station), first=days, source="days CROSS JOIN observations"
-        )
+        where = f"WHERE run_id = ? AND date = day AND station = ? ORDER BY {order}"
+        return self._select(table, where, (run_id, run_id, run_id, station), first=days, source=f"days CROSS JOIN {table.name}")

@@ -158,27 +158,3 @@ def to_arrow(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
         else:
             arrays.append(pa.array(values, field.type))
     return pa.table(arrays, schema=schema)
-
-
-def checked(table: Table, rows: pa.Table) -> pa.Table:
-    """The rows with the table's columns and types, ``written_at`` left out.
-
-    Raises:
-        ValueError: a column is missing or not the table's, of another kind, or null in the key.
-    """
-    expected = table.arrow.remove(table.arrow.get_field_index("written_at"))
-    names = [name for name in rows.column_names if name != "written_at"]
-    if sorted(names) != sorted(expected.names):
-        lacking, foreign = sorted(set(expected.names) - set(names)), sorted(set(names) - set(expected.names))
-        parts = [f"{what} {', '.join(some)}" for what, some in (("lack", lacking), ("have the unknown", foreign)) if some]
-        raise ValueError(f"rows for the table {table.name} {' and '.join(parts) or 'name a column twice'}")
-    try:
-        rows = rows.select(expected.names).cast(expected)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"rows for the table {table.name} are not of its types: {error}") from error
-    for name in table.key:
-        if rows.column(name).null_count:
-            raise ValueError(
-                f"rows for the table {table.name} have no {name} in {rows.column(name).null_count} places; it is part of the key"
-            )
-    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -63,4 +63,38 @@ class Source(Protocol):
 
     def dates(self, start: dt.date, end: dt.date) -> Iterator[SourceDate]:
         """Each date from start to end, both included, in order; a date without rows is yielded empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What reading a source once bills.
+
+    Attributes:
+        bytes_by_year: bytes billed.
+        usd_per_tib: the price they were multiplied with.
+    """
+
+    bytes_by_year: dict[int, int]
+    usd_per_tib: float
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.bytes_by_year.values())
+
+    @property
+    def usd(self) -> float:
+        return self.total_bytes / 2**40 * self.usd_per_tib
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A source whose reading is billed."""
+
+    def estimate(self, start: dt.date | None = None, end: dt.date | None = None) -> Estimate:
+        """What reading the dates from start to end bills; asking costs nothing.
+
+        Raises:
+            SourceError: there is nothing to read, or it cannot be told.
+        """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from thundercast.adapters.sources import inputs
 from thundercast.adapters.sources.base import Source, SourceError
 from thundercast.adapters.sources.file import FileSource
 from thundercast.adapters.sources.ncei import BASE_URL, FIRST_YEAR, NceiSource
+from thundercast.adapters.sources.overlay import Overlaid
 from thundercast.adapters.sources.sample import SampleSource
 from thundercast.adapters.sources.synthetic import END, START, SyntheticSource
 from thundercast.domain import stations
@@ -34,6 +36,13 @@ class Entry:
     available: bool = True
 
 
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 _SAMPLE: Final = Entry(
     "sample", "sample", "200 stations of the USA that report thunder, 2022-01-01 to 2024-06-19, packed with the program", "nothing"
 )
@@ -47,7 +56,7 @@ _NCEI: Final = Entry(
     "ncei:YEARS[,stations=ID+ID…]",
     "ncei:2022-2024",
     "the station-days of the whole world, or of some stations, from NCEI's server",
-    "a network; about 100 MB and a minute of sorting a year, once",
+    "a network; some 100 MB and a minute of sorting for each year, once",
 )
 _SYNTHETIC: Final = Entry(
     "synthetic:STATIONS[,seed=N][,start=DATE][,end=DATE]",
@@ -55,15 +64,25 @@ _SYNTHETIC: Final = Entry(
     "generated stations for load and demonstration; marked as synthetic wherever results are seen",
     "nothing",
 )
+_CLOUD: Final = "google.cloud.bigquery_storage_v1"
+"""What this installation has if it was installed with the extra `cloud`."""
 _BIGQUERY: Final = Entry(
     "bigquery:YEARS",
-    "bigquery:2022-2024",
-    "the public dataset bigquery-public-data.noaa_gsod",
-    "needs part of the system that is not installed yet",
-    available=False,
+    "bigquery:2015-2025",
+    "the station-days of the whole world to 2025-08-29, from the public dataset bigquery-public-data.noaa_gsod",
+    "a Google Cloud project that pays for a query a year (`--estimate` tells how much) and, installed, thundercast-core[cloud]",
+    available=_installed(_CLOUD),
 )
-_ENTRIES: Final = {"sample": _SAMPLE, "file": _FILE, "ncei": _NCEI, "synthetic": _SYNTHETIC, "bigquery": _BIGQUERY}
+_OVERLAY: Final = Entry(
+    "overlay:FILE:SOURCE",
+    "overlay:corrected.csv:sample",
+    "any source with the corrected station-days of a file laid over it, as `thundercast dead-letters list --rows FILE` writes them",
+    "the file, and what the source needs",
+)
+_ENTRIES: Final = {"sample": _SAMPLE, "file": _FILE, "ncei": _NCEI, "synthetic": _SYNTHETIC, "bigquery": _BIGQUERY, "overlay": _OVERLAY}
 
+_BELOW: Final = re.compile(rf":(?=sample$|(?:{'|'.join(kind for kind in _ENTRIES if kind != 'sample')}):)")
+"""The colon before the source that lies below an overlay; its file may have others."""
 _YEARS: Final = re.compile(r"(\d{4})(?:-(\d{4}))?")
 
 
@@ -72,13 +91,14 @@ def catalogue() -> tuple[Entry, ...]:
     return tuple(_ENTRIES.values())
 
 
-def open_source(text: str, *, cache: Path, ncei_url: str = BASE_URL) -> Source:
+def open_source(text: str, *, cache: Path, ncei_url: str = BASE_URL, project: str | None = None) -> Source:
     """The source that a text names. Nothing is read or fetched before its `open`.
 
     Args:
         text: one of the forms of `catalogue`.
         cache: folder for what is fetched and sorted; made when it is needed.
         ncei_url: NCEI's server or a mirror of its folders.
+        project: of Google Cloud, which pays for `bigquery:`; by default the environment's.
 
     Raises:
         SourceError: the text names no source; the message says how it should read.
@@ -102,7 +122,17 @@ def open_source(text: str, *, cache: Path, ncei_url: str = BASE_URL) -> Source:
             start=_date(options["start"], "start") if "start" in options else START,
             end=_date(options["end"], "end") if "end" in options else END,
         )
-    raise SourceError(f"{text}: {_BIGQUERY.needs}; the sources that are here: {_forms()}")
+    if kind == "overlay":
+        file, *below = _BELOW.split(rest, maxsplit=1)
+        if not file or not below:
+            raise SourceError(f"cannot read {text!r}: the source is written {_OVERLAY.form}, as {_OVERLAY.example}")
+        return Overlaid(open_source(below[0], cache=cache, ncei_url=ncei_url, project=project), FileSource(Path(file), cache=cache))
+    if not _BIGQUERY.available:
+        raise SourceError(f"{text} needs {_BIGQUERY.needs}; the sources that are here: {_forms()}")
+    # Imported when it is asked for: Google's clients take a second, and few installations have them.
+    from thundercast.adapters.sources.bigquery import BigQuerySource, GsodSettings
+
+    return BigQuerySource(_years(rest.strip(), text), settings=GsodSettings() if project is None else GsodSettings(project=project))
 
 
 def _forms() -> str:

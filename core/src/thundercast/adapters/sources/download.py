@@ -113,8 +113,9 @@ def _save(response: requests.Response, url: str, target: Path, received: Receive
         raise SourceError(f"{url}: the server does not say how long the file is, so that a cut-off one could not be told from a whole one")
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f".{target.name}.*.part"):
-        if time.time() - left.stat().st_mtime > _ABANDONED:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         size = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,9 +17,11 @@ Mask = npt.NDArray[np.bool_]
 Convert = Callable[[pa.Array], tuple[pa.Array, Mask | None]]
 """A column to its type, and where a field is not of it: None for nowhere."""
 
-_FIRST_DAY: Final = runs.ordinal(runs.EPOCH.replace(year=1900, month=1, day=1))
-_LAST_DAY: Final = runs.ordinal(runs.EPOCH.replace(year=2100, month=12, day=31))
-_NUMBER: Final = r"^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+FIRST_DATE: Final = dt.date(1900, 1, 1)
+LAST_DATE: Final = dt.date(2100, 12, 31)
+"""Dates outside these are slips of the pen."""
+
+_NUMBER: Final = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _DATE: Final = r"^(\d{4}-\d{2}-\d{2}|\d{8})$"
 
 
@@ -156,5 +159,5 @@ def days_of(column: pa.Array) -> tuple[npt.NDArray[np.int32], Mask]:
         whole = months.astype("datetime64[D]") + (day - 1)
         bad |= whole.astype("datetime64[M]") != months
         days = whole.astype(np.int64).astype(np.int32)
-    bad |= (days < _FIRST_DAY) | (days > _LAST_DAY)
+    bad |= (days < runs.ordinal(FIRST_DATE)) | (days > runs.ordinal(LAST_DATE))
     return np.where(bad, np.int32(0), days), bad

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from thundercast.adapters.sources import inputs
+from thundercast.adapters.sources import fields, inputs
 from thundercast.adapters.sources.base import Progress, SourceDate, SourceError, SourceInfo
 from thundercast.adapters.sources.columns import canonical
+from thundercast.adapters.sources.conversion import parquet_layout, parquet_schema
 from thundercast.adapters.sources.rights import WORLD
 from thundercast.adapters.sources.sorted_rows import SortedRows, is_sorted
-from thundercast.adapters.sources.sorting import VERSION, parquet_layout, parquet_schema, sorted_form
+from thundercast.adapters.sources.sorting import VERSION, sorted_form
 from thundercast.adapters.sources.station_list import StationList
 
 
@@ -89,4 +90,6 @@ def _in_order(files: list[tuple[str, Path]], stations: Path | None) -> SortedRow
             return None
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{name}: the file is damaged or cut off: {error}") from error
-    return SortedRows(path, layout, name=name)
+    rows = SortedRows(path, layout, name=name)
+    # A wild date would stretch the source over centuries; the conversion sets its row aside.
+    return rows if rows.start >= fields.FIRST_DATE and rows.end <= fields.LAST_DATE else None
