@@ -1,0 +1,1 @@
+"""Thundercast's cleaner as a pull worker."""

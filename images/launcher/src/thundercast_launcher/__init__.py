@@ -1,0 +1,1 @@
+"""Submits, updates, drains and cancels the Dataflow job of the Beam pipeline."""

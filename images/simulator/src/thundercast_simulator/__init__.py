@@ -1,0 +1,1 @@
+"""Publishes the stream of raw batches."""

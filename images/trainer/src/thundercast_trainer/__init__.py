@@ -1,0 +1,1 @@
+"""Pulls clean batches, predicts, scores and learns them, and serves predictions."""
