@@ -5,32 +5,65 @@
 PLAN is JSON: ``settings`` (of `RunSettings`) and ``kills``, a list of {"point": name, "nth": n} (the process kills itself
 when it reaches the point for the n-th time) or {"seconds": s} (it is killed from outside after so long). After the last
 kill one more process runs to the end. Each process is forked from this one, which has loaded everything and run nothing.
+With ``disorder`` (of `Disordered`) the topic shuffles batches and repeats some of them.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
+import random
 import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 import thundercast_standalone.backtest
+import thundercast_standalone.running
 from thundercast.adapters.folder import FolderCheckpoints
+from thundercast.adapters.memory import MemoryTopic
 from thundercast.adapters.settings import RunSettings
 from thundercast.adapters.sqlite_reader import SqliteReader
+from thundercast.domain.batch import Message
 from thundercast.domain.models import logistic, thunder
 from thundercast_standalone.running import run
 
 LOADED = (thundercast_standalone.backtest, logistic, thunder)
-PATIENCE = 60.0  # seconds for one process; far more than it needs
+PATIENCE = 300.0  # seconds for one process; far more than it needs
 NOT_COMPARED = {"run_id", "timestamp", "written_at"}
+
+
+class Disordered(MemoryTopic):
+    """A topic that hands batches on in a random order within ``reach`` batches, some twice, and some again much later."""
+
+    def __init__(self, *, capacity: int, seed: int, reach: int, repeated: float) -> None:
+        # The oldest batch may be behind all that was given back: there has to be room for it.
+        super().__init__(capacity=max(capacity, 4 * reach))
+        self._random = random.Random(seed)
+        self._reach = reach
+        self._repeated = repeated
+        self._held: list[Message] = []
+        self._old: list[Message] = []
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._held.append(message)
+            if len(self._held) < self._reach and message.attributes["last"] == "false":
+                continue
+            again = [m for m in (*self._held, *self._old) if self._random.random() < self._repeated]
+            self._old = (self._old + self._held)[-10 * self._reach :]
+            out = self._held + again
+            self._held = []
+            self._random.shuffle(out)
+            super().publish(out)
 
 
 def _child(settings: RunSettings, cache: Path, kill: dict[str, Any] | None) -> int:
@@ -70,7 +103,7 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return sorted(kept, key=lambda row: json.dumps(row, default=str, sort_keys=True))
 
 
-def _digest(rows: list[dict[str, Any]]) -> str:
+def _digest(rows: list[Any]) -> str:
     return hashlib.sha256(json.dumps(rows, default=str, sort_keys=True).encode()).hexdigest()
 
 
@@ -84,16 +117,26 @@ def outcome(state: Path) -> dict[str, Any]:
     reader = SqliteReader(state / "store.sqlite")
     run_id = reader.runs().to_pylist()[0]["run_id"]
     metrics = _rows(reader.metrics(run_id))
-    predictions = {}
-    for task in ("nowcast", "dayahead"):
-        last = reader.latest_date(run_id, task=task, model="thunder")
-        predictions[task] = _digest(_rows(reader.predictions(run_id, last, task=task, model="thunder"))) if last else ""
+    run = reader.runs().to_pylist()[0]
+    dates = [run["start_date"] + dt.timedelta(n) for n in range((run["end_date"] - run["start_date"]).days + 2)]  # and the day ahead
+    names = sorted({(row["task"], row["model_name"]) for row in metrics})
+    predictions = {
+        f"{task}/{name}": [_rows(reader.predictions(run_id, date, task=task, model=name)) for date in dates] for task, name in names
+    }
+    final = {
+        f"{row['task']}/{row['model_name']}/{row['gate']}": row
+        for row in metrics
+        if row["scope"] == "run" and row["date"] == run["end_date"]
+    }
     counts = checkpoint.meta["loop"]["counts"]
     letters = {row["reason"]: row["count"] for row in reader.dead_letter_counts(run_id).to_pylist()}
     reader.close()
     return {
-        "models": models, "metrics": _digest(metrics), "metric_rows": len(metrics), "predictions": predictions, "dead_letters": letters,
-        "rows": counts["rows"], "batches": counts["batches"], "gaps": counts["gaps"],
+        "models": models, "metrics": _digest(metrics), "metric_rows": len(metrics), "final": json.loads(json.dumps(final, default=str)),
+        "predictions": {name: _digest(rows) for name, rows in predictions.items()},
+        "prediction_rows": sum(len(rows) for by_date in predictions.values() for rows in by_date),
+        "dead_letters": letters, "rows": counts["rows"], "batches": counts["batches"], "gaps": counts["gaps"],
+        "duplicates": counts["duplicates"],
     }  # fmt: skip
 
 
@@ -101,6 +144,8 @@ def main() -> None:
     """Carries out a plan."""
     state, cache, plan = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     settings = RunSettings(**plan["settings"], state=state, metrics_port=0, dashboard=False)
+    if disorder := plan.get("disorder"):
+        thundercast_standalone.running.MemoryTopic = partial(Disordered, **disorder)  # type: ignore[misc]
     killed = 0
     for kill in [*plan["kills"], None]:
         code = _child(settings, cache, kill)

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 
 import thundercast
-from thundercast_standalone import show
+from thundercast.adapters.refusals import Failed, Usage
+from thundercast_standalone import cloud_cli, letters_cli, show
 
 if TYPE_CHECKING:
     from thundercast.domain.models.base import Model
@@ -33,10 +34,6 @@ _out = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for programs.")]
 Cache = Annotated[Path, typer.Option("--cache", envvar="THUNDERCAST_CACHE", help="Folder of sorted and fetched data.")]
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "thundercast"
-
-
-class Usage(Exception):
-    """What the user asked for cannot be done as asked; exit code 2."""
 
 
 def _date(text: str | None, flag: str) -> dt.date | None:
@@ -98,7 +95,7 @@ def run(
     from pydantic import ValidationError
 
     from thundercast.adapters import settings as settings_module
-    from thundercast_standalone.running import Refused
+    from thundercast.adapters.manifests import Refused
     from thundercast_standalone.running import run as run_live
     from thundercast_standalone.viewing import NotServed
 
@@ -156,11 +153,25 @@ def backtest(
         show.backtest(_out, result)
 
 
-@app.command(epilog="Example: `thundercast sources --json`")
-def sources(as_json: AsJson = False) -> None:
+@app.command(epilog="Example: `thundercast sources --estimate bigquery:2015-2025`")
+def sources(
+    as_json: AsJson = False,
+    estimate: Annotated[str | None, typer.Option(metavar="SOURCE", help="Say what reading this source bills; asking is free.")] = None,
+) -> None:
     """List the sources and what each needs."""
-    from thundercast.adapters.sources import catalogue
+    from thundercast.adapters.sources import catalogue, open_source
+    from thundercast.adapters.sources.base import Priced
 
+    if estimate is not None:
+        asked = open_source(estimate, cache=DEFAULT_CACHE)
+        if not isinstance(asked, Priced):
+            raise Usage(f"{estimate} bills nothing; of the sources only bigquery:YEARS does")
+        cost = asked.estimate()
+        if as_json:
+            typer.echo(json.dumps(asdict(cost) | {"total_bytes": cost.total_bytes, "usd": round(cost.usd, 4)}, indent=2))
+        else:
+            show.estimate(_out, estimate, cost)
+        return
     entries = catalogue()
     if as_json:
         typer.echo(json.dumps([asdict(e) for e in entries], indent=2))
@@ -202,6 +213,10 @@ def doctor(
         raise typer.Exit(1)
 
 
+app.command(epilog="Example: `thundercast bootstrap --project my-project --checkpoints gs://my-bucket/thundercast`")(cloud_cli.bootstrap)
+app.add_typer(letters_cli.app, name="dead-letters")
+
+
 def main() -> None:
     """The entry point: errors that a user can mend are one message, without a traceback."""
     try:
@@ -212,7 +227,7 @@ def main() -> None:
     except Exception as error:
         from thundercast.adapters.sources.base import SourceError
 
-        if not isinstance(error, SourceError):
+        if not isinstance(error, SourceError | Failed):
             raise
         _err.print(f"[bold red]thundercast:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-import pyarrow as pa
 import structlog
 
+from thundercast.adapters import rows
 from thundercast.adapters.metrics import Metrics
 from thundercast.adapters.settings import RunSettings
 from thundercast.adapters.sqlite import SqliteStore
-from thundercast.domain import tables
-from thundercast.domain.runs import Run
-from thundercast.domain.tables import Table
+from thundercast.domain.runs import Run, RunState
 from thundercast.stage.loop import StageLoop
 from thundercast.stage.protocols import Unavailable
 
 EVERY: Final = 2.0  # seconds
-_RATE_OVER: Final = 10.0  # seconds over which rows/s are averaged
+_INSTANCE: Final = "standalone"
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-class ScoredStore:
-    """The store, with the scores that pass through shown to Prometheus too."""
-
-    def __init__(self, store: SqliteStore, collected: Metrics) -> None:
-        self._store = store
-        self._collected = collected
-
-    def write(self, table: Table, rows: pa.Table) -> None:
-        self._store.write(table, rows)
-        if table is tables.MODEL_METRICS:
-            self._collected.scores(rows.to_pylist())
 
 
 class Reporter:
@@ -53,7 +35,7 @@ class Reporter:
         self._fed: dt.date | None = None
         self._fed_all = False
         self._ended = threading.Event()
-        self._rates: deque[tuple[float, int]] = deque()
+        self._rate = rows.Rate()
         self.ending = False
         self.failure: str | None = None
 
@@ -112,41 +94,21 @@ class Reporter:
             _log.warning("status not written", error=str(error))
 
     def _write_run(self) -> None:
-        r = self._run
-        done = self._loop.status.run_id == r.run_id and self._loop.status.completed
-        state = "completed" if done else "running"
-        row = {
-            "run_id": r.run_id, "fingerprint": r.fingerprint, "source": r.source, "start_date": r.start,
-            "end_date": r.end, "shards": r.shards,
-            "synthetic": r.synthetic, "filter": r.filter, "rights": r.rights, "version": r.version,
-            "models": json.dumps({"models": self._settings.models, "tasks": self._settings.tasks}), "state": state,
-        }  # fmt: skip
-        self._store.write(tables.RUNS, pa.Table.from_pylist([row], schema=tables.RUNS.arrow))
+        done = self._loop.status.run_id == self._run.run_id and self._loop.status.completed
+        state: RunState = "completed" if done else "running"
+        rows.write_run(self._store, self._run, state=state, models=self._settings.models, tasks=self._settings.tasks)
 
     def _report(self) -> None:
-        status, now = self._loop.status, time.monotonic()
-        self._rates.append((now, status.rows))
-        while now - self._rates[0][0] > _RATE_OVER:
-            self._rates.popleft()
-        since, rows = self._rates[0]
-        rate = (status.rows - rows) / (now - since) if now > since else None
+        status = self._loop.status
         lead = (self._fed - status.date).days if self._fed is not None and status.date is not None else None
         self._collected.loop(status)
         if lead is not None:
             self._collected.lead(max(lead, 0))
-        at = dt.datetime.fromtimestamp(status.checkpoint_at, dt.UTC) if status.checkpoint_at is not None else None
-        stream: dict[str, Any] = {
-            "component": status.component, "state": status.state, "detail": status.detail, "date": status.date,
-            "watermark": status.watermark,
-            "total_batches": self._run.batches, "rows": status.rows, "rows_per_second": rate, "window": status.window,
-            "duplicates": status.duplicates, "dead_letters": sum(status.dead_letters.values()), "gaps": status.gaps, "lead_dates": lead,
-            "leader": status.leader, "checkpoint_at": at, "checkpoint_bytes": status.checkpoint_bytes or None,
-            "last_error": status.last_error,
-        }  # fmt: skip
+        stream = rows.status_of(status, instance=_INSTANCE, rate=self._rate(status.rows))
         stopped = self._ended.is_set()
         feeder = {
-            "component": "simulator", "state": "completed" if self._fed_all else "stopped" if stopped else "running", "date": self._fed,
-            "total_batches": self._run.batches, "last_error": self.failure or "",
+            "component": "simulator", "instance": _INSTANCE, "state": "completed" if self._fed_all else "stopped" if stopped else "running",
+            "date": self._fed, "last_error": self.failure or "",
         }  # fmt: skip
-        rows_out = [{"run_id": self._run.run_id, "instance": "standalone", **row} for row in (stream, feeder)]
-        self._store.write(tables.STATUS, pa.Table.from_pylist(rows_out, schema=tables.STATUS.arrow))
+        common = {"run_id": self._run.run_id, "total_batches": self._run.batches}
+        rows.write_status(self._store, [stream | {"lead_dates": lead} | common, feeder | common])

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import signal
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import pyarrow as pa
 import structlog
@@ -28,11 +26,14 @@ from rich.markup import escape
 
 import thundercast
 from thundercast.adapters import logs, metrics
-from thundercast.adapters.feeding import Feeder, run_of
+from thundercast.adapters.feeding import Feeder, dates_per_second, run_of
 from thundercast.adapters.filelock import FileLock
 from thundercast.adapters.folder import FolderCheckpoints
+from thundercast.adapters.manifests import Refused, choose_run
 from thundercast.adapters.memory import MemoryTopic
+from thundercast.adapters.scored import ScoredStore
 from thundercast.adapters.settings import RunSettings
+from thundercast.adapters.signals import stopped_by_signals
 from thundercast.adapters.sources import open_source
 from thundercast.adapters.sources.base import SourceInfo
 from thundercast.adapters.sqlite import SqliteStore
@@ -49,17 +50,13 @@ from thundercast.stage.settings import LoopSettings
 from thundercast.stage.steps import ChainedStep, CleanStep, TrainStep
 from thundercast.stage.unconfirmed import Outlets
 from thundercast_standalone import show
-from thundercast_standalone.reporting import Reporter, ScoredStore
+from thundercast_standalone.reporting import Reporter
 from thundercast_standalone.viewing import Dashboard
 
 COMPONENT = "standalone"
 _DATES_WAITING = 4
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _err = Console(stderr=True)
-
-
-class Refused(Exception):
-    """The run cannot start as asked; the message says why and what to do. Exit code 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,11 @@ def run(
         with show.progress(_err) as bar:
             info = source.open(bar.preparing)
         checkpoints = FolderCheckpoints(folders.checkpoints, gap=gap)
-        this = _choose_run(settings, info, checkpoints, new_run=new_run)
+        wanted = run_of(
+            info, started=dt.datetime.now(dt.UTC), shards=settings.shards, version=thundercast.__version__, start=settings.start,
+            end=settings.end,
+        )  # fmt: skip
+        this = choose_run(checkpoints, wanted, new_run=new_run, place=str(settings.state), way_out="give this one a --state of its own")
         store = stack.enter_context(SqliteStore(folders.store))
         store.expire()
         _supersede(store, folders.store, this)
@@ -134,10 +135,10 @@ def run(
             source,
             this,
             topic,
-            pace=None if settings.speed == "max" else settings.speed,
+            pace=None if settings.speed == "max" else dates_per_second(settings.speed),
             set_aside=lambda letters: _set_aside(store, letters),
         )
-        stopping = stack.enter_context(_stopped_by_signals(loop.stop))
+        stopping = stack.enter_context(stopped_by_signals(loop.stop))
         reporter = Reporter(store, collected, this, loop, settings)
         stack.enter_context(reporter.running())
         metrics_address = stack.enter_context(_metrics_server(exposed, settings))
@@ -166,35 +167,6 @@ def run(
     return 0
 
 
-def _choose_run(settings: RunSettings, info: SourceInfo, checkpoints: FolderCheckpoints, *, new_run: bool) -> Run:
-    """The run to go on with, or a new one with its manifest written."""
-    wanted = run_of(
-        info,
-        started=dt.datetime.now(dt.UTC),
-        shards=settings.shards,
-        version=thundercast.__version__,
-        start=settings.start,
-        end=settings.end,
-    )
-    manifest = checkpoints.read_manifest("current")
-    if manifest is not None and not new_run:
-        try:
-            under_way = Run.from_json(manifest)
-        except ValueError as error:
-            raise Refused(f"{error} (--new-run)") from error
-        if under_way.fingerprint != wanted.fingerprint:
-            raise Refused(
-                f"a run of other data or settings is under way in {settings.state}: {_words(under_way)}; asked for: {_words(wanted)}. "
-                "Set them back, give this one a --state of its own, or start anew with --new-run."
-            )
-        return under_way
-    if manifest is not None and manifest["run_id"] >= wanted.run_id:
-        raise Refused(f"the run {manifest['run_id']} of this folder is not older than a new one would be: is the clock right?")
-    checkpoints.write_manifest(wanted.run_id, wanted.to_json())
-    checkpoints.write_manifest("current", wanted.to_json())
-    return wanted
-
-
 def _supersede(store: SqliteStore, path: Path, this: Run) -> None:
     """Runs that will not be gone on with are said to be over."""
     reader = SqliteReader(path)
@@ -204,10 +176,6 @@ def _supersede(store: SqliteStore, path: Path, this: Run) -> None:
     reader.close()
     if rows:
         store.write(RUNS, pa.Table.from_pylist(rows, schema=RUNS.arrow))
-
-
-def _words(run: Run) -> str:
-    return f"{run.source}, {run.start} to {run.end}, {run.shards} shards"
 
 
 def _loop_settings(settings: RunSettings, run: Run) -> LoopSettings:
@@ -238,8 +206,8 @@ def _feeding(feeder: Feeder, loop: StageLoop, topic: MemoryTopic, run: Run, repo
             begun = status.watermark if status.run_id == run.run_id else 0
             _log.info("feeding", run_id=run.run_id, from_seq=begun, of=run.batches)
             if begun < run.batches:
-                for date in feeder.feed(begun):
-                    reporter.fed(date)
+                for fed in feeder.feed(begun):
+                    reporter.fed(fed.date)
             reporter.fed_all()
         except Unavailable as error:
             # The topic was closed under us because the run ends; anything else stops it.
@@ -258,25 +226,6 @@ def _feeding(feeder: Feeder, loop: StageLoop, topic: MemoryTopic, run: Run, repo
         feeder.stop()
         topic.close()
         thread.join()
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM stop cleanly; a second one ends the process at once. The event is set by the first."""
-    stopping = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.signal(number, signal.SIG_DFL)
-        _log.info("stopping", signal=signal.Signals(number).name)
-        stopping.set()
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

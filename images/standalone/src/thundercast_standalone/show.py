@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from thundercast.adapters.sources.base import Estimate
     from thundercast.adapters.sources.catalogue import Entry
     from thundercast_standalone.backtest import Backtest
     from thundercast_standalone.doctor import Check
@@ -92,8 +93,18 @@ def sources(console: Console, entries: Sequence[Entry]) -> None:
     for title in ("source", "what", "needs"):
         table.add_column(title, overflow="fold")
     for entry in entries:
-        table.add_row(escape(entry.form), entry.about, entry.needs, style=None if entry.available else "dim")
+        table.add_row(escape(entry.form), escape(entry.about), escape(entry.needs), style=None if entry.available else "dim")
     console.print(table)
+
+
+def estimate(console: Console, source: str, cost: Estimate) -> None:
+    """What reading a source bills, by year and in all."""
+    for year, billed in cost.bytes_by_year.items():
+        console.print(f"  {year}: {billed / 2**30:.2f} GiB", highlight=False)
+    console.print(
+        f"[bold]{escape(source)}[/] bills {cost.total_bytes / 2**30:.2f} GiB, {cost.usd:.2f} USD at {cost.usd_per_tib:g} USD a TiB",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def inspected(console: Console, found: dict[str, Any]) -> None:
