@@ -1,6 +1,6 @@
-"""Makes the pictures in docs/images anew: replays the packed sample to a day in July and shoots the dashboard.
+"""Makes the pictures in docs/images anew: replays the packed sample to a day in July and shoots every page of the dashboard.
 
-    .venv/bin/python scripts/screenshots.py [--url ADDRESS] [--out docs/images]
+    .venv/bin/python scripts/screenshots.py [--url ADDRESS] [--out docs/images] [--only NAME]
 
 Needs Chromium (``chromium``, ``chromium-browser`` or ``google-chrome`` on the path). With ``--url`` a dashboard
 that is served already is shot.
@@ -28,21 +28,31 @@ LAST_DATE: Final = "2023-07-12"
 
 
 class Shot(NamedTuple):
-    """One picture."""
+    """One picture.
+
+    Attributes:
+        address: of the page, without the server's.
+        drawn: what is there when the page is drawn.
+    """
 
     name: str
     width: int
     height: int
     scheme: Literal["light", "dark"]
-    query: str = ""
+    address: str
+    drawn: str
 
 
+_MAP: Final = ".st-key-map canvas"
 SHOTS: Final = (
-    Shot("dashboard", 1280, 1020, "light"),
-    Shot("dashboard-whole", 1280, 2700, "light"),
-    Shot("dashboard-dark", 1280, 1020, "dark"),
-    Shot("dashboard-es", 1280, 1020, "light", "?lang=es"),
-    Shot("dashboard-phone", 390, 1600, "light"),
+    Shot("dashboard", 1280, 1020, "light", "", _MAP),
+    Shot("dashboard-dark", 1280, 1020, "dark", "", _MAP),
+    Shot("dashboard-es", 1280, 1020, "light", "?lang=es", _MAP),
+    Shot("dashboard-phone", 390, 2300, "light", "", _MAP),
+    Shot("dashboard-skill", 1280, 2560, "light", "skill", ".st-key-where canvas"),
+    Shot("dashboard-stream", 1280, 1250, "dark", "stream", ".tc-part"),
+    Shot("dashboard-station", 1280, 1900, "light", "station", ".st-key-measured_prcp svg.marks"),
+    Shot("dashboard-about", 1280, 1300, "light", "about?lang=es", ".st-key-about .katex"),
 )
 
 
@@ -71,10 +81,10 @@ def served() -> Iterator[str]:
 def shoot(browser: Browser, address: str, shot: Shot, out: Path) -> None:
     """Takes a picture once the charts are drawn."""
     page = browser.new_page(viewport={"width": shot.width, "height": shot.height}, color_scheme=shot.scheme, locale="en-GB")
-    page.goto(address + "/" + shot.query)
-    page.wait_for_selector("canvas, svg.marks", timeout=60_000)
+    page.goto(address + "/" + shot.address)
+    page.wait_for_selector(shot.drawn, timeout=180_000)
     page.wait_for_timeout(6_000)
-    page.screenshot(path=out / f"{shot.name}.png")
+    page.screenshot(timeout=120_000, path=out / f"{shot.name}.png")
     page.close()
     print(f"made {shot.name}.png")
 
@@ -84,7 +94,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="a dashboard that is served already")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--only", choices=[shot.name for shot in SHOTS], action="append", help="some of the pictures")
     options = parser.parse_args()
+    shots = [shot for shot in SHOTS if not options.only or shot.name in options.only]
     chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
     if chromium is None:
         raise SystemExit("Chromium is not installed: on Debian and Ubuntu, apt install chromium")
@@ -92,11 +104,11 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         if options.url:
-            for shot in SHOTS:
+            for shot in shots:
                 shoot(browser, options.url.rstrip("/"), shot, options.out)
         else:
             with served() as address:
-                for shot in SHOTS:
+                for shot in shots:
                     shoot(browser, address, shot, options.out)
         browser.close()
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from e2e.dashboard.stores import Stream, filled
 from thundercast_dashboard.serve import command
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run "
     "--force-prefers-reduced-motion"
 )
-PATIENCE = 60_000.0
+PATIENCE = 150_000.0
 """Milliseconds in which anything must appear that will."""
 
 
@@ -73,12 +75,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("dashboard")
     (home / "nothing").mkdir()
     (home / "shown").symlink_to(home / "nothing", target_is_directory=True)
+    with serving(home, home / "shown" / "store.db") as shown:
+        yield shown
+
+
+@contextmanager
+def serving(home: Path, store: Path | str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server of its own for a store."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shown = Server(f"http://127.0.0.1:{port}", home / "shown", home / "log.txt")
     with shown.log.open("wb") as log:
-        process = subprocess.Popen(command(shown.store, port), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(store, port), env=os.environ | (env or {}), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
     try:
         _await(f"{shown.url}/_stcore/health", process)
         yield shown
@@ -108,6 +119,12 @@ class Viewer:
     page: Page
     errors: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
+
+    def heard(self, message: ConsoleMessage) -> None:
+        # Streamlit looks for its server beside the page before it looks one folder up; what it does not find there is no failure.
+        looked = re.search(r"/[a-z]+/_stcore/(health|host-config)$", message.location["url"])
+        if message.type == "error" and not looked:
+            self.errors.append(message.text)
 
     def text(self, selector: str) -> str:
         """The text of the one element that is there, with plain spaces."""
@@ -140,22 +157,30 @@ def looking(browser: Browser, server: Server) -> Iterator[Look]:
     opened: list[tuple[BrowserContext, Viewer]] = []
 
     def open_page(
-        query: str = "", *, width: int = 1440, theme: Literal["light", "dark"] = "light", locale: str = "en-US", await_selector: str = "h1"
+        address: str = "",
+        *,
+        width: int = 1440,
+        theme: Literal["light", "dark"] = "light",
+        locale: str = "en-US",
+        await_selector: str = "h1",
     ) -> Viewer:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, locale=locale)
         viewer = Viewer(context.new_page())
         viewer.page.set_default_timeout(PATIENCE)
         viewer.page.on("pageerror", lambda error: viewer.errors.append(str(error)))
-        viewer.page.on("console", lambda message: viewer.errors.append(message.text) if message.type == "error" else None)
+        viewer.page.on("console", viewer.heard)
         viewer.page.on("request", lambda request: viewer.requested.append(request.url))
         opened.append((context, viewer))
-        viewer.page.goto(f"{server.url}/{query}")
+        viewer.page.goto(f"{server.url}/{address}")
         viewer.page.locator(await_selector).first.wait_for()
         return viewer
 
     yield open_page
     for context, viewer in opened:
         assert viewer.errors == []
+        if viewer.page.is_closed():
+            context.close()
+            continue
         assert viewer.page.locator("[data-testid=stException]").count() == 0
         assert "Traceback" not in viewer.page.locator("body").inner_text()
         assert [url for url in viewer.requested if not url.startswith((server.url, "data:", "blob:"))] == []
@@ -168,3 +193,34 @@ def look(browser: Browser, server: Server) -> Iterator[Look]:
     """Opens pages for one test."""
     with looking(browser, server) as look:
         yield look
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stream]:
+    """A stream of 130 dates that still runs, for the tests of one module."""
+    stream = filled(tmp_path_factory.mktemp("filled") / "store.db")
+    yield stream
+    stream.store.close()
+
+
+@pytest.fixture
+def stream(written: Stream, server: Server) -> Stream:
+    """The same, shown, and with a word of it just now."""
+    written.write_status()
+    server.show(written.store.path.parent)
+    return written
+
+
+@pytest.fixture(scope="module")
+def opened(request: pytest.FixtureRequest, written: Stream, browser: Browser, server: Server) -> Iterator[Viewer]:
+    """A wide, light, English page that no test touches: the module says which (ADDRESS), and what is there when all is drawn (READY)."""
+    server.show(written.store.path.parent)
+    with looking(browser, server) as look:
+        yield look(request.module.ADDRESS, await_selector=request.module.READY)
+
+
+@pytest.fixture
+def viewer(stream: Stream, opened: Viewer) -> Viewer:
+    """The page, once it shows that the stream runs."""
+    expect(opened.page.locator(".tc-strip .tc-pill")).to_have_text("Running", timeout=PATIENCE)
+    return opened

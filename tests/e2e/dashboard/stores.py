@@ -187,10 +187,22 @@ class Stream:
                 "lon": lon,
                 "elev": 100.0,
                 "thunder": bool(seen),
+                "reports_thunder": not silent,
+                **self._measured(i),
             }
-            for name, lat, lon, seen in zip(self.names, self.lat, self.lon, label, strict=True)
+            for i, (name, lat, lon, seen, silent) in enumerate(zip(self.names, self.lat, self.lon, label, self.silent, strict=True))
         ]
         self._write(tables.OBSERVATIONS, rows)
+
+    def _measured(self, station: int) -> dict[str, Any]:
+        """Measurements of a station on the open date; the temperature of every seventh station-day is filled in."""
+        day = runs.ordinal(self.date)
+        out: dict[str, Any] = {}
+        for name, level in (("temp", 12.0), ("dewp", 6.0), ("slp", 1013.0), ("wdsp", 4.0), ("prcp", 2.0)):
+            value = level + ((day * 7 + station * 3) % 11) / 10
+            out |= {name: value, f"{name}_imputed": name == "temp" and (day + station) % 7 == 0}
+            out |= {f"{name}_ma7": level + 0.5, f"{name}_ma30": level + 0.25}
+        return out
 
     def latest(self, **wanted: Any) -> dict[str, Any]:
         """The newest row of metrics with these columns."""

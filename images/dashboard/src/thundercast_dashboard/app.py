@@ -1,4 +1,4 @@
-"""The page. Streamlit runs this file for each viewer; what is read is shared among them."""
+"""The pages and their frame. Streamlit runs this file for each viewer; what is read is shared among them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,48 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import streamlit as st
+from streamlit.navigation.page import Page
 
-from thundercast.adapters.sqlite_reader import SqliteReader
-from thundercast_dashboard.data import Feed
-from thundercast_dashboard.markup import blank, bolt
+from thundercast_dashboard import address
+from thundercast_dashboard.feed import Feed
 from thundercast_dashboard.palette import DARK, LIGHT, Palette
+from thundercast_dashboard.store import Store, named
 from thundercast_dashboard.texts import LANGUAGES, Texts, preferred
-from thundercast_dashboard.views import about, header, letters, map, skill, stream
+from thundercast_dashboard.views import about, frame, now, skill, station, stream
 from thundercast_dashboard.views.context import Context
 
 REFRESH: Final = 2.0
 """Seconds between two looks at the store."""
 
+PAGES: Final[Mapping[str, Callable[[Context], None]]] = {
+    "now": now.page,
+    "skill": skill.page,
+    "stream": stream.page,
+    "station": station.page,
+    "about": about.page,
+}
+"""What each page shows, by the last part of its address; the first is at the root."""
+
 _STYLE: Final = Path(__file__).with_name("assets") / "style.css"
 
 
-def store_path() -> Path:
-    """Where the store is: ``--store PATH`` after ``--``, or the variable THUNDERCAST_STORE."""
+def store_name() -> str:
+    """Which store is shown: ``--store NAME`` after ``--``, or the variable THUNDERCAST_STORE."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", default=os.environ.get("THUNDERCAST_STORE", "thundercast.db"))
-    return Path(parser.parse_args(sys.argv[1:]).store)
+    return str(parser.parse_args(sys.argv[1:]).store)
 
 
 @st.cache_resource(show_spinner=False)
-def shared_feed(path: str) -> Feed:
-    """The one reading of the store in this process."""
-    return Feed(SqliteReader(Path(path)))
+def shared(name: str) -> tuple[Store, Feed]:
+    """The store, and the one reading of it in this process."""
+    store = named(name)
+    return store, Feed(store.open(), every=store.every)
 
 
 def language() -> str:
@@ -45,51 +57,43 @@ def language() -> str:
 
 
 def styled(palette: Palette) -> None:
-    """The page's style in the colours of the theme."""
+    """The style in the colours of the theme."""
     colours = {"said": palette.said, "happened": palette.happened, "baseline": palette.baseline, "good": palette.good, "bad": palette.bad}
+    colours["text"] = palette.streamlit["textColor"]
     variables = "".join(f"--tc-{name}: {value};" for name, value in colours.items())
     st.html(f"<style>:root {{{variables}}}\n{_STYLE.read_text(encoding='utf-8')}</style>")
 
 
-@st.fragment(run_every=REFRESH)
-def live(texts: Texts, palette: Palette, path: Path) -> None:
-    """Everything that changes while the stream runs."""
-    feed = shared_feed(str(path))
-    context = Context(texts, palette, feed, feed.snapshot(), where=str(path), now=time.time())
-    phase, run = context.snapshot.phase(context.now), context.snapshot.run
-    if run is None or phase in ("missing", "mismatch", "empty"):
-        about.nothing(context, phase)
-        return
-    header.source(context, run)
-    stream.notices(context, phase)
-    stream.stream(context, phase, run)
-    if context.snapshot.metrics.num_rows:
-        top = st.container()
-        chosen = skill.choice(context)
-        with top:
-            skill.summary(context, chosen)
-        skill.now(context, chosen)
-        map.world(context, chosen, run["run_id"])
-        skill.over_time(context, chosen)
-        left, right = st.columns(2, gap="large")
-        with left:
-            skill.probabilities(context, chosen)
-        with right:
-            skill.warnings(context, chosen)
-    else:
-        st.html(blank(texts("state.unscored"), texts("state.unscored_text"), emblem=bolt(palette)))
-    letters.letters(context)
+def shown(page: str, texts: Texts, palette: Palette, pages: Mapping[str, Page]) -> Callable[[], None]:
+    """What Streamlit runs for a page."""
+
+    @st.fragment(run_every=REFRESH)
+    def live() -> None:
+        store, feed = shared(store_name())
+        context = Context(texts, palette, store, feed, feed.snapshot(address.wanted("run")), now=time.time(), pages=pages)
+        if frame.begins(context):
+            PAGES[page](context)
+
+    def whole() -> None:
+        frame.title(page, texts)
+        live()
+
+    return whole
 
 
-def page() -> None:
-    """The whole page."""
+def main() -> None:
+    """The whole of it."""
     texts = Texts(language())
     palette = DARK if st.context.theme.type == "dark" else LIGHT
-    st.set_page_config(page_title=texts("page.title"), page_icon="⚡", layout="wide", initial_sidebar_state="collapsed")
+    pages: dict[str, Page] = {}
+    for page in PAGES:
+        pages[page] = st.Page(shown(page, texts, palette, pages), title=texts(f"page.{page}"), url_path=page, default=not pages)
+    chosen = st.navigation(list(pages.values()), position="hidden")
+    name = texts("page.title")
+    st.set_page_config(page_title=f"{chosen.title} \N{MIDDLE DOT} {name}", page_icon="⚡", layout="wide", initial_sidebar_state="collapsed")
     styled(palette)
-    header.title(texts, palette)
-    live(texts, palette, store_path())
-    about.about(texts)
+    frame.top(list(pages.values()), chosen, texts, palette)
+    chosen.run()
 
 
-page()
+main()

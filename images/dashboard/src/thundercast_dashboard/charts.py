@@ -16,6 +16,7 @@ import altair as alt
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 
 from thundercast_dashboard.data import Row
 from thundercast_dashboard.palette import Palette
@@ -38,12 +39,26 @@ class Figure:
         data: what the names in it stand for: tables, or shapes as GeoJSON features.
         title: what the chart is, in words; the same whatever the data.
         words: what it says.
+        table: which of the data a reader would take away.
     """
 
     spec: str
     data: Mapping[str, pa.Table | list[Any]]
     title: str
     words: str
+    table: str = ""
+
+    def csv(self) -> bytes:
+        """The table of the chart as CSV; instants are dates (GMT) there."""
+        name = self.table or next(name for name, data in self.data.items() if isinstance(data, pa.Table))
+        table: pa.Table = self.data[name]
+        if "day" in table.column_names:
+            at = table.column_names.index("day")
+            days = pc.divide(table.column("day"), 86_400_000.0).cast(pa.int32()).cast(pa.date32())
+            table = table.set_column(at, "date", days)
+        out = pa.BufferOutputStream()
+        pa.csv.write_csv(table, out)
+        return bytes(out.getvalue().to_pybytes())
 
 
 def finished(chart: alt.LayerChart, texts: Texts, **embed: Any) -> str:
@@ -51,7 +66,8 @@ def finished(chart: alt.LayerChart, texts: Texts, **embed: Any) -> str:
     return json.dumps(chart.configure(locale=texts.vega).properties(usermeta={"embedOptions": embed}, background="transparent").to_dict())
 
 
-def _milliseconds(dates: pa.ChunkedArray) -> pa.Array:
+def milliseconds(dates: pa.ChunkedArray) -> pa.Array:
+    """Dates as instants of a chart's axis."""
     # Plain numbers on a UTC scale: a date must not move by the viewer's time zone.
     return pa.array(dates.cast(pa.int32()).to_numpy().astype(np.float64) * 86_400_000.0)
 
@@ -73,12 +89,15 @@ def model_colours(models: Sequence[str], champion: str, palette: Palette) -> dic
     return {name: fixed[name] if name in fixed else next(others) for name in sorted(models)}
 
 
-def score_over_time(series: pa.Table, score: str, *, models: Sequence[str], champion: str, texts: Texts, palette: Palette) -> Figure:
+def score_over_time(
+    series: pa.Table, score: str, *, models: Sequence[str], champion: str, texts: Texts, palette: Palette, events: Sequence[Row] = ()
+) -> Figure:
     """One score of each model by date; where it is null the line breaks.
 
     Args:
         series: rows of `model_metrics` by date.
         score: a column, or ``base_rate`` for the share of thunder.
+        events: rows of `model_events` to be marked on the axis of dates.
     """
     series = thinned(series)
     share = score == "base_rate"
@@ -92,23 +111,28 @@ def score_over_time(series: pa.Table, score: str, *, models: Sequence[str], cham
         colours = model_colours(models, champion, palette)
     names = [texts.model(name) for name in series.column("model_name").to_pylist()]
     data = pa.table(
-        {"day": _milliseconds(series.column("date")), "model": pa.array(names, pa.string()), "value": value, "rows": series.column("rows")}
+        {"day": milliseconds(series.column("date")), "model": pa.array(names, pa.string()), "value": value, "rows": series.column("rows")}
     )
     last = dict(zip(names, value.to_pylist(), strict=True))
     said = "; ".join(f"{name} {texts.share(v, 1) if share else texts.decimal(v, 3)}" for name, v in last.items())
     end = series.column("date")[-1].as_py() if series.num_rows else None
     title = texts("skill.alt", score=texts(f"score.{score}"))
     words = texts("skill.words", date=texts.date(end), values=said)
-    return Figure(
-        _score_spec(score, tuple((texts.model(name), colour) for name, colour in colours.items()), texts, palette),
-        {"scores": data},
-        title,
-        words,
-    )
+    named = tuple((texts.model(name), colour) for name, colour in colours.items())
+    marked: dict[str, pa.Table | list[Any]] = {"scores": data}
+    if events:
+        marked["events"] = pa.table(
+            {
+                "day": milliseconds(pa.chunked_array([pa.array([row["date"] for row in events], pa.date32())])),
+                "event": pa.array([texts.known(f"event.{row['event']}", row["event"]) for row in events], pa.string()),
+                "model": pa.array([texts.model(row["model_name"]) for row in events], pa.string()),
+            }
+        )
+    return Figure(_score_spec(score, named, bool(events), texts, palette), marked, title, words, "scores")
 
 
 @cache
-def _score_spec(score: str, colours: tuple[tuple[str, str], ...], texts: Texts, palette: Palette) -> str:
+def _score_spec(score: str, colours: tuple[tuple[str, str], ...], marked: bool, texts: Texts, palette: Palette) -> str:
     share, baseline = score == "base_rate", texts.model(BASELINE)
     x = alt.X(
         "day:T",
@@ -130,6 +154,17 @@ def _score_spec(score: str, colours: tuple[tuple[str, str], ...], texts: Texts, 
     ]
     base = alt.Chart(alt.NamedData(name="scores"))
     layers = []
+    if marked:
+        tips = [
+            alt.Tooltip("day:T", title=texts("skill.axis_date"), format="%Y-%m-%d", formatType="utc"),
+            alt.Tooltip("event:N", title=texts("event.event")),
+            alt.Tooltip("model:N", title=texts("skill.model")),
+        ]
+        layers.append(
+            alt.Chart(alt.NamedData(name="events"))
+            .mark_rule(color=palette.happened, strokeWidth=1.5, opacity=0.8)
+            .encode(x=x, tooltip=tips)
+        )
     if score == "brier_skill":
         # Climatology's skill against itself is 0: said by a line, whatever the data.
         base = base.transform_filter(alt.datum.model != baseline)

@@ -1,29 +1,27 @@
-"""What the page knows: one shared, incremental reading of the store per process, however many look on."""
+"""What was in the store at one moment, and what follows from it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thundercast.adapters.reading import StoreMismatch, StoreMissing, StoreReader, merged
+from thundercast.adapters.reading import merged
 from thundercast.domain.tables import DEAD_LETTERS, MODEL_METRICS
-from thundercast.stage.protocols import Unavailable
 from thundercast_dashboard.texts import BASELINE
 
-SCOPE: Final = "30d"
+SCOPES: Final = ("30d", "day")
 CHAMPION: Final = "thunder"
 STALE_AFTER: Final = 30.0
 """Seconds without a word from a running stream."""
-NEWEST: Final = 20
-"""Dead letters that are shown."""
+FLOW: Final = ("simulator", "standalone", "cleaner", "trainer")
+"""The components that tell of themselves, in the order of the flow."""
 
 Phase = Literal[
     "missing",
@@ -41,31 +39,57 @@ Phase = Literal[
     "failed",
 ]
 Row = dict[str, Any]
-_FAILURES: Final = (StoreMissing, StoreMismatch, Unavailable)
+Made = TypeVar("Made")
+
+
+def no_metrics() -> dict[str, pa.Table]:
+    """Metrics by scope, without rows."""
+    return {scope: MODEL_METRICS.arrow.empty_table() for scope in SCOPES}
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was in the store at one moment, of its newest run.
+    """What was in the store at one moment, of one run.
 
     Attributes:
         read_at: UNIX seconds of the last reading that worked; 0 if none has.
         problem, detail: why the store could not be read now, and its words; the rest is then as it was read last.
         run: the row of `runs`; None if there is none.
-        status: the row of the component that stands for the stream; None before its first word.
-        metrics: `model_metrics` of scope 30d.
+        runs: all of them, newest first.
+        statuses: the rows of `status`, in the order of the flow.
+        metrics: `model_metrics` by scope.
         letter_counts: reason, count, last.
         letters: the newest dead letters.
+        gaps, events: the rows of the tables.
+        derived: what was made of it, kept for the next viewer.
     """
 
     read_at: float = 0.0
     problem: Literal["missing", "mismatch", "unavailable"] | None = None
     detail: str = ""
     run: Row | None = None
-    status: Row | None = None
-    metrics: pa.Table = field(default_factory=MODEL_METRICS.arrow.empty_table)
+    runs: list[Row] = field(default_factory=list)
+    statuses: list[Row] = field(default_factory=list)
+    metrics: dict[str, pa.Table] = field(default_factory=no_metrics)
     letter_counts: list[Row] = field(default_factory=list)
     letters: pa.Table = field(default_factory=DEAD_LETTERS.arrow.empty_table)
+    gaps: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    derived: dict[Hashable, Any] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def made(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What ``make`` gives, made once for all viewers."""
+        with self._lock:
+            if key not in self.derived:
+                self.derived[key] = make()
+            found: Made = self.derived[key]
+            return found
+
+    @property
+    def status(self) -> Row | None:
+        """The status that stands for the stream: of the part that learns, or of the only one; None before its first word."""
+        return min(self.statuses, key=lambda row: (row["component"] not in ("standalone", "trainer"), -spoke(row)), default=None)
 
     def phase(self, now: float) -> Phase:
         """What to tell about the stream as a whole at a time (UNIX seconds)."""
@@ -75,26 +99,66 @@ class Snapshot:
             return "empty"
         if self.run["state"] in ("completed", "superseded"):
             return self.run["state"]  # type: ignore[no-any-return]
-        if self.status is None:
-            return "starting"
-        state: Phase = self.status["state"]
-        if state in ("completed", "stopped", "failed"):
-            return state
-        return "stale" if self.silence(now) > STALE_AFTER else state
+        return "starting" if self.status is None else part_phase(self.status, now)
 
     def silence(self, now: float) -> float:
         """Seconds since the stream's last word."""
-        return 0.0 if self.status is None else max(0.0, now - self.status["written_at"].timestamp())
+        return 0.0 if self.status is None else max(0.0, now - spoke(self.status))
+
+    @property
+    def scored(self) -> bool:
+        """Whether a date has closed."""
+        return bool(self.metrics["30d"].num_rows)
 
     @property
     def tasks(self) -> list[str]:
         """The tasks with scores, nowcast first."""
-        return sorted(pc.unique(self.metrics.column("task")).to_pylist(), reverse=True)
+        return sorted(self.made("tasks", lambda: pc.unique(self.metrics["30d"].column("task")).to_pylist()), reverse=True)
 
-    def series(self, task: str, gate: str) -> pa.Table:
+    def series(self, task: str, gate: str, scope: str = "30d") -> pa.Table:
         """The scores of a task and gate by date, all models."""
-        chosen = pc.and_(pc.equal(self.metrics.column("task"), task), pc.equal(self.metrics.column("gate"), gate))
-        return self.metrics.filter(chosen).sort_by([("date", "ascending"), ("model_name", "ascending")])
+
+        def make() -> pa.Table:
+            rows = self.metrics[scope]
+            chosen = pc.and_(pc.equal(rows.column("task"), task), pc.equal(rows.column("gate"), gate))
+            return rows.filter(chosen).sort_by([("date", "ascending"), ("model_name", "ascending")])
+
+        return self.made(("series", task, gate, scope), make)
+
+    def closed(self, task: str) -> dt.date | None:
+        """The last date with scores of a task."""
+        series = self.series(task, "all")
+        return series.column("date")[-1].as_py() if series.num_rows else None
+
+
+def spoke(status: Row) -> float:
+    """When a component wrote last, UNIX seconds."""
+    return float(status["written_at"].timestamp())
+
+
+def part_phase(status: Row, now: float) -> Phase:
+    """How a component is at a time (UNIX seconds): its own word, unless it is too old."""
+    state: Phase = status["state"]
+    if state in ("completed", "stopped", "failed"):
+        return state
+    return "stale" if now - spoke(status) > STALE_AFTER else state
+
+
+def by_flow(statuses: list[Row]) -> list[Row]:
+    """The components in the order in which the rows come to them; one that is not known comes last."""
+    place = {name: i for i, name in enumerate(FLOW)}
+    return sorted(statuses, key=lambda row: (place.get(row["component"].split("-")[0], len(FLOW)), row["component"], row["instance"]))
+
+
+def extended(known: pa.Table, page: pa.Table) -> pa.Table:
+    """Metrics of a scope with a page of new rows."""
+    if not page.num_rows:
+        return known
+    # Rows of earlier dates than any of the page cannot have the key of one of them: most need no merging.
+    first = pc.min(page.column("batch_id"))
+    settled = known.filter(pc.less(known.column("batch_id"), first))
+    open_ = known.filter(pc.greater_equal(known.column("batch_id"), first))
+    return pa.concat_tables([settled, merged(MODEL_METRICS, open_, page)]).combine_chunks()
 
 
 def latest(series: pa.Table) -> dict[str, Row]:
@@ -105,96 +169,16 @@ def latest(series: pa.Table) -> dict[str, Row]:
     return {row["model_name"]: row for row in series.filter(pc.equal(series.column("date"), last)).to_pylist()}
 
 
-def champion(rows: dict[str, Row]) -> str:
-    """The model that the page speaks of: ``thunder``, or where it does not run, the first by name that is not the baseline."""
-    models = sorted(name for name in rows if name != BASELINE)
-    return CHAMPION if CHAMPION in models or not models else models[0]
+def champion(models: list[str], events: list[Row], task: str) -> str:
+    """The model that leads: the one that the last change of champion named, else ``thunder``, else the first that is not the baseline."""
+    named = [row["model_name"] for row in events if row["event"] == "champion" and row["task"] == task]
+    others = sorted(name for name in models if name != BASELINE)
+    for name in [*named[::-1], CHAMPION, *others]:
+        if name in others:
+            return str(name)
+    return CHAMPION
 
 
 def reliability(row: Row) -> list[tuple[int, float, int]]:
     """(station-days, sum of their probabilities, how many with thunder) of each bin, from a row of metrics."""
     return [(int(rows), float(said), int(seen)) for rows, said, seen in json.loads(row["reliability"] or "[]")]
-
-
-class Feed:
-    """Reads the store for all viewers of a process.
-
-    Args:
-        reader: of the store.
-        every: seconds between two readings; whoever asks sooner gets the last one.
-        clock: UNIX seconds.
-    """
-
-    def __init__(self, reader: StoreReader, *, every: float = 1.0, clock: Callable[[], float] = time.time) -> None:
-        self._reader = reader
-        self._every = every
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._asked = float("-inf")
-        self._snapshot = Snapshot()
-        self._maps: dict[tuple[str, str, str], tuple[dt.date, pa.Table]] = {}
-        self._fresh: set[tuple[str, str, str]] = set()
-
-    def snapshot(self) -> Snapshot:
-        """The newest reading."""
-        with self._lock:
-            now = self._clock()
-            if not 0 <= now - self._asked < self._every:
-                self._asked = now
-                self._fresh.clear()
-                self._snapshot = self._read(now)
-            return self._snapshot
-
-    def _read(self, now: float) -> Snapshot:
-        old = self._snapshot
-        try:
-            runs = self._reader.runs().slice(0, 1).to_pylist()
-            if not runs:
-                return Snapshot(read_at=now)
-            run_id = runs[0]["run_id"]
-            known = old.metrics if old.run is not None and old.run["run_id"] == run_id else MODEL_METRICS.arrow.empty_table()
-            since = pc.max(known.column("written_at")).as_py()
-            page = self._reader.metrics(run_id, since=since, scope=SCOPE)
-            return Snapshot(
-                read_at=now,
-                run=runs[0],
-                status=_main(self._reader.status(run_id).to_pylist()),
-                metrics=merged(MODEL_METRICS, known, page),
-                letter_counts=self._reader.dead_letter_counts(run_id).to_pylist(),
-                letters=self._reader.dead_letters(run_id, limit=NEWEST),
-            )
-        except StoreMissing as error:
-            return Snapshot(problem="missing", detail=str(error))
-        except StoreMismatch as error:
-            return Snapshot(problem="mismatch", detail=str(error))
-        except Unavailable as error:
-            return replace(old, problem="unavailable", detail=str(error))
-
-    def on_map(self, run_id: str, task: str, model: str, closed: dt.date) -> tuple[dt.date, pa.Table] | None:
-        """The date of the newest whole set of predictions of a model, and the predictions with their places.
-
-        Args:
-            closed: the last date with scores. The same day's rows are predicted as they come, so a later date may still lack some;
-                the day ahead is predicted as a whole.
-
-        Returns:
-            The last answer where the store does not give one now; None if there never was one.
-        """
-        key = (run_id, task, model)
-        with self._lock:
-            if key not in self._fresh:
-                try:
-                    date = closed
-                    if task == "dayahead":
-                        date = self._reader.latest_date(run_id, task=task, model=model) or closed
-                    self._maps[key] = date, self._reader.predictions(run_id, date, task=task, model=model)
-                    self._fresh.add(key)
-                except _FAILURES:
-                    # The snapshot tells of it, and every number on the page is then as it was read last.
-                    pass
-            return self._maps.get(key)
-
-
-def _main(statuses: list[Row]) -> Row | None:
-    """The status of the part that learns, or of the only one; of several instances the newest."""
-    return min(statuses, key=lambda row: (row["component"] not in ("standalone", "trainer"), -row["written_at"].timestamp()), default=None)

@@ -152,13 +152,14 @@ def probability_map(predictions: pa.Table, *, date: dt.date, view: View, texts: 
     first = ordered.slice(max(0, ordered.num_rows - 3)).to_pylist()[::-1]
     top = "; ".join(f"{row['station']} {texts.share(row['probability'])}" for row in first)
     words = texts("map.words", date=texts.date(date), stations=texts.number(ordered.num_rows), top=top)
-    return Figure(_map_spec(view, ordered.num_rows > CROWDED, texts, palette), {"land": land(), "stations": data}, texts("map.alt"), words)
+    return Figure(
+        _map_spec(view, ordered.num_rows > CROWDED, texts, palette), {"land": land(), "stations": data}, texts("map.alt"), words, "stations"
+    )
 
 
-@cache
-def _map_spec(view: View, crowded: bool, texts: Texts, palette: Palette) -> str:
+def _projection(view: View) -> alt.Projection:
     conic = {} if view.parallels is None else {"parallels": list(view.parallels)}
-    projection = alt.Projection(
+    return alt.Projection(
         type=view.projection,
         rotate=[-view.center[0], 0, 0],
         center=[0, view.center[1]],
@@ -166,6 +167,11 @@ def _map_spec(view: View, crowded: bool, texts: Texts, palette: Palette) -> str:
         translate=alt.ExprRef("[width / 2, height / 2]"),
         **conic,
     )
+
+
+@cache
+def _map_spec(view: View, crowded: bool, texts: Texts, palette: Palette) -> str:
+    projection = _projection(view)
     tooltip = [
         alt.Tooltip("station:N", title=texts("map.station")),
         alt.Tooltip("country:N", title=texts("map.country")),
@@ -175,7 +181,7 @@ def _map_spec(view: View, crowded: bool, texts: Texts, palette: Palette) -> str:
     ground = alt.Chart(alt.NamedData(name="land")).mark_geoshape(fill=palette.land, stroke=palette.coast, strokeWidth=0.6, clip=True)
     stations = alt.Chart(alt.NamedData(name="stations")).encode(longitude="lon:Q", latitude="lat:Q")
     # Areas in square pixels on a map 1,000 pixels wide; on a narrow one less, or the dots hide each other.
-    narrow = "clamp(width / 1000, 0.3, 1)"
+    narrow = "clamp(pow(width / 1000, 1.5), 0.18, 1)"
     small, large, ring = (6, 60, 70) if crowded else (24, 150, 190)
     areas = alt.Scale(type="linear", domain=[0, 0.6], range=[alt.ExprRef(f"{area} * {narrow}") for area in (small, large)], clamp=True)
     classes = alt.Scale(type="threshold", domain=list(CLASSES), range=list(palette.ramp))
@@ -200,3 +206,100 @@ def class_labels(texts: Texts) -> list[str]:
     bounds = [0.0, *CLASSES, 1.0]
     pairs = pairwise(bounds)
     return [f"{texts.decimal(100 * low, 0)}\N{EN DASH}{texts.share(high)}" for low, high in pairs]
+
+
+# --- skill by place ---------------------------------------------------------------------------------------
+
+CELL: Final = 5.0
+"""Degrees of latitude and longitude of a cell."""
+ENOUGH: Final = 60
+"""Station-days that a cell must have: of fewer the skill would say little."""
+SKILL_CLASSES: Final = (-0.2, 0.0, 0.1, 0.2, 0.4)
+"""Bounds between the classes of Brier skill."""
+
+
+def cells(model: pa.Table, baseline: pa.Table) -> list[dict[str, float]]:
+    """Brier skill by cell of latitude and longitude: south, west, rows, thunder, brier_skill.
+
+    Args:
+        model, baseline: date, station, probability, label, lat, lon of the same dates; what only one of them has is left out.
+    """
+    both = model.join(baseline.select(["date", "station", "probability"]), ["date", "station"], join_type="inner", right_suffix="_baseline")
+    valid = [pc.is_valid(both.column(name)) for name in ("label", "lat", "lon")]
+    both = both.filter(pc.and_(pc.and_(valid[0], valid[1]), valid[2]))
+    label = both.column("label").cast(pa.float64()).to_numpy()
+    south, west = (np.floor(both.column(name).cast(pa.float64()).to_numpy() / CELL) * CELL for name in ("lat", "lon"))
+    key, which = np.unique(np.stack([south, west]), axis=1, return_inverse=True)
+    which = which.reshape(-1)
+    said, usual = ((both.column(name).to_numpy() - label) ** 2 for name in ("probability", "probability_baseline"))
+    count, thunder, own, reference = (np.bincount(which, weights, key.shape[1]) for weights in (None, label, said, usual))
+    out = []
+    for i in range(key.shape[1]):
+        if count[i] >= ENOUGH and reference[i] > 0 and thunder[i] > 0:
+            skill = 1.0 - float(own[i]) / float(reference[i])
+            found = {"south": float(key[0, i]), "west": float(key[1, i]), "rows": float(count[i]), "thunder": float(thunder[i])}
+            out.append(found | {"brier_skill": skill})
+    return out
+
+
+def skill_colours(palette: Palette) -> tuple[str, ...]:
+    """A colour for each class of Brier skill, from harm to gain."""
+    return (palette.bad, palette.happened, *palette.ramp[1:5])
+
+
+def skill_labels(texts: Texts) -> list[str]:
+    """The classes of Brier skill in words."""
+    bounds = [texts.decimal(bound, 1) for bound in SKILL_CLASSES]
+    return [
+        texts("where.below", value=bounds[0]),
+        *[texts("where.between", low=low, high=high) for low, high in pairwise(bounds)],
+        texts("where.above", value=bounds[-1]),
+    ]
+
+
+def _cell_shape(cell: dict[str, float]) -> dict[str, Any]:
+    south, west = cell["south"], cell["west"]
+    north, east = south + CELL, west + CELL
+    # Clockwise, as d3 wants the ring of what is inside.
+    ring = [[west, south], [west, north], [east, north], [east, south], [west, south]]
+    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": cell}
+
+
+def skill_map(found: list[dict[str, float]], *, texts: Texts, palette: Palette) -> tuple[Figure, float]:
+    """Cells of the world, coloured by Brier skill, and the width of the map over its height."""
+    south, west = (np.array([cell[name] for cell in found]) for name in ("south", "west"))
+    view = view_of(np.concatenate([south, south + CELL]), np.concatenate([west, west + CELL]))
+    ranked = sorted(found, key=lambda cell: cell["brier_skill"])
+
+    def named(cell: dict[str, float]) -> str:
+        return texts(
+            "where.cell",
+            lat=texts.decimal(cell["south"], 0),
+            lon=texts.decimal(cell["west"], 0),
+            value=texts.decimal(cell["brier_skill"], 2),
+        )
+
+    words = texts("where.words", cells=texts.number(len(found)), best=named(ranked[-1]), worst=named(ranked[0]))
+    data = {"land": land(), "cells": [_cell_shape(cell) for cell in found], "table": pa.Table.from_pylist(ranked)}
+    return Figure(_skill_spec(view, texts, palette), data, texts("where.alt"), words, "table"), view.aspect
+
+
+@cache
+def _skill_spec(view: View, texts: Texts, palette: Palette) -> str:
+    ground = alt.Chart(alt.NamedData(name="land")).mark_geoshape(fill=palette.land, stroke=palette.coast, strokeWidth=0.6, clip=True)
+    tooltip = [
+        alt.Tooltip("properties.brier_skill:Q", title=texts("score.brier_skill"), format=".3f"),
+        alt.Tooltip("properties.rows:Q", title=texts("skill.rows"), format=",d"),
+        alt.Tooltip("properties.thunder:Q", title=texts("where.thunder"), format=",d"),
+        alt.Tooltip("properties.south:Q", title=texts("where.south"), format=".0f"),
+        alt.Tooltip("properties.west:Q", title=texts("where.west"), format=".0f"),
+    ]
+    classes = alt.Scale(type="threshold", domain=list(SKILL_CLASSES), range=list(skill_colours(palette)))
+    shapes = alt.Chart(alt.NamedData(name="cells")).mark_geoshape(
+        stroke=palette.streamlit["backgroundColor"], strokeWidth=0.8, opacity=0.9, clip=True
+    )
+    shapes = shapes.encode(color=alt.Color("properties.brier_skill:Q", legend=None, scale=classes), tooltip=tooltip)
+    chart = alt.layer(ground, shapes).properties(
+        projection=_projection(view), width="container", height="container", name="where", padding=0
+    )
+    return finished(chart.configure_view(stroke=None), texts, renderer="canvas")

@@ -75,3 +75,25 @@ def bar(share: float, label: str) -> str:
         f'<div class="tc-bar" role="progressbar" aria-label="{esc(label)}" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}">'
         f'<i style="width:{percent}%"></i></div>'
     )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numbers: Sequence[int] = (), seen: bool = False) -> str:
+    """A table that scrolls by itself where it is too wide.
+
+    Args:
+        caption: what it is; read out, and shown if ``seen``.
+        numbers: columns that are set to the right. What follows a line break in a cell is set smaller, below.
+    """
+
+    def cell(text: str) -> str:
+        first, _, rest = text.partition("\n")
+        return esc(first) + (f" <small>{esc(rest)}</small>" if rest else "")
+
+    right = [' class="tc-right"' if i in numbers else "" for i in range(len(head))]
+    top = "".join(f'<th scope="col"{right[i]}>{esc(text)}</th>' for i, text in enumerate(head))
+    body = "".join("<tr>" + "".join(f"<td{right[i]}>{cell(text)}</td>" for i, text in enumerate(row)) + "</tr>" for row in rows)
+    shown = f"<caption>{esc(caption)}</caption>" if seen else ""
+    return (
+        f'<div class="tc-scroll" tabindex="0" role="region" aria-label="{esc(caption)}"><table class="tc-rows">{shown}'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

@@ -16,17 +16,19 @@ _OPTIONS: Final = {
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
+    # A text that stands alone in a module is no part of the page.
+    "runner.magicEnabled": "false",
     "logger.hideWelcomeMessage": "true",
     "logger.level": "warning",
     "theme.baseRadius": "medium",
 }
 
 
-def command(store: Path, port: int, host: str = "127.0.0.1") -> list[str]:
+def command(store: Path | str, port: int, host: str = "127.0.0.1") -> list[str]:
     """The command line that serves the dashboard until it is ended with SIGTERM or SIGINT.
 
     Args:
-        store: the SQLite store; it need not be there yet.
+        store: the SQLite store, or the name of another one (`store.named`); it need not be there yet.
         port: a free port.
         host: the address to listen on.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import gettext
 import math
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,18 +13,24 @@ from typing import Any, Final
 LANGUAGES: Final = {"en": "English", "es": "Español"}
 BASELINE: Final = "climatology"
 """The model that the others are measured against."""
-_FOLDER: Final = Path(__file__).with_name("locales")
+FOLDER: Final = Path(__file__).with_name("locales")
 
 
 @cache
-def catalogue(language: str) -> dict[str, str]:
-    """The texts of a language by ``section.key``."""
-    raw = tomllib.loads((_FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
-    flat = {name: value for name, value in raw.items() if isinstance(value, str)}
-    for section, texts in raw.items():
-        if not isinstance(texts, str):
-            flat |= {f"{section}.{key}": value.strip("\n") for key, value in texts.items()}
-    return flat
+def catalogue(language: str) -> gettext.GNUTranslations:
+    """The texts of a language by ``section.key``.
+
+    Raises:
+        FileNotFoundError: the catalogue was not compiled; says what does it.
+    """
+    compiled = FOLDER / language / "LC_MESSAGES" / "dashboard.mo"
+    try:
+        with compiled.open("rb") as file:
+            return gettext.GNUTranslations(file)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{compiled} is not there: building the distribution makes it (in a working copy, `make catalogues`)"
+        ) from error
 
 
 def preferred(locale: str | None) -> str:
@@ -44,47 +50,52 @@ class Texts:
 
     language: str
 
-    @property
-    def _texts(self) -> dict[str, str]:
-        return catalogue(self.language)
-
     def __call__(self, key: str, **values: Any) -> str:
         """The text of a key, with ``{names}`` filled in."""
-        return self._texts[key].format(**values)
+        return catalogue(self.language).gettext(key).format(**values)
+
+    def known(self, key: str, otherwise: str) -> str:
+        """The text of a key that may not be in the catalogue."""
+        text = catalogue(self.language).gettext(key)
+        return otherwise if text == key else text
 
     def reason(self, code: str) -> str:
         """A dead letter's reason in words; a code that is not known stays as it is."""
-        return self._texts.get(f"reasons.{code}", code)
+        return self.known(f"reasons.{code}", code)
 
     def model(self, name: str) -> str:
         """A model's name; the baseline's in words."""
-        return self._texts["skill.climatology"] if name == BASELINE else name
+        return self("skill.climatology") if name == BASELINE else name
 
     def _localized(self, text: str) -> str:
-        return text.translate({ord(","): self._texts["thousands"], ord("."): self._texts["decimal_point"]})
+        return text.translate({ord(","): self("thousands"), ord("."): self("decimal_point")})
 
     def number(self, value: float | None) -> str:
         """A whole number."""
-        return self._texts["none"] if value is None else self._localized(f"{round(value):,}")
+        return self("none") if value is None else self._localized(f"{round(value):,}")
 
     def decimal(self, value: float | None, places: int) -> str:
         """A number to so many places."""
         if value is None or math.isnan(value):
-            return self._texts["none"]
+            return self("none")
         return self._localized(f"{value:,.{places}f}").replace("-", "\N{MINUS SIGN}")
 
     def share(self, value: float | None, places: int = 0) -> str:
         """A share as percentage."""
-        return self._texts["none"] if value is None else f"{self.decimal(100 * value, places)}\N{NO-BREAK SPACE}%"
+        return self("none") if value is None else f"{self.decimal(100 * value, places)}\N{NO-BREAK SPACE}%"
 
     def date(self, day: dt.date | None) -> str:
         if day is None:
-            return self._texts["none"]
-        return self._texts["date"].format(day=day.day, month=self._texts["months"].split()[day.month - 1], year=day.year)
+            return self("none")
+        return self("date", day=day.day, month=self("months").split()[day.month - 1], year=day.year)
+
+    def month(self, number: int) -> str:
+        """The name of a month, 1 to 12."""
+        return self("months").split()[number - 1]
 
     def time(self, at: dt.datetime | None) -> str:
         """A time of the day, UTC."""
-        return self._texts["none"] if at is None else f"{at.astimezone(dt.UTC):%H:%M:%S}\N{NO-BREAK SPACE}UTC"
+        return self("none") if at is None else f"{at.astimezone(dt.UTC):%H:%M:%S}\N{NO-BREAK SPACE}UTC"
 
     def duration(self, seconds: float | None) -> str:
         """A time span in its two largest units.
@@ -93,7 +104,7 @@ class Texts:
         ('4 s', '3 min 12 s', '1 d 1 h')
         """
         if seconds is None:
-            return self._texts["none"]
+            return self("none")
         left = max(0, round(seconds))
         parts: list[str] = []
         for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -105,7 +116,7 @@ class Texts:
     def size(self, count: float | None) -> str:
         """A number of bytes."""
         if count is None:
-            return self._texts["none"]
+            return self("none")
         for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
             if count >= size:
                 return f"{self.decimal(count / size, 1)}\N{NO-BREAK SPACE}{unit}"
@@ -114,11 +125,11 @@ class Texts:
     @property
     def vega(self) -> dict[str, Any]:
         """Numbers and dates of charts, as Vega's locale."""
-        months = [month.capitalize() if self.language == "en" else month for month in self._texts["months"].split()]
+        months = [month.capitalize() if self.language == "en" else month for month in self("months").split()]
         days = ["day"] * 7  # no chart shows one
         return {
             "number": {
-                "decimal": self._texts["decimal_point"], "thousands": self._texts["thousands"], "grouping": [3], "currency": ["", ""],
+                "decimal": self("decimal_point"), "thousands": self("thousands"), "grouping": [3], "currency": ["", ""],
                 "percent": "\N{NO-BREAK SPACE}%",
             },
             "time": {

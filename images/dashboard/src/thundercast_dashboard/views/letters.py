@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pyarrow.compute as pc
 import streamlit as st
 
 from thundercast_dashboard import charts
-from thundercast_dashboard.markup import esc, heading
+from thundercast_dashboard.address import pick
+from thundercast_dashboard.markup import esc, heading, table
 from thundercast_dashboard.views.context import Context, draw
+
+_ANY = "any"
+_COLUMNS = ("written", "reason", "station", "date", "stage", "detail", "original")
 
 
 def letters(context: Context) -> None:
@@ -19,16 +24,27 @@ def letters(context: Context) -> None:
     st.html(heading(t("letters.heading"), t("letters.about", count=t.number(sum(row["count"] for row in counts)))))
     left, right = st.columns([2, 3], gap="large")
     with left:
-        draw(charts.letters(counts, texts=t, palette=context.palette), key="letters")
+        draw(context, charts.letters(counts, texts=t, palette=context.palette), key="letters")
     with right:
-        columns = ("written", "reason", "station", "date", "detail", "original")
-        head = "".join(f'<th scope="col">{esc(t(f"letters.{name}"))}</th>' for name in columns)
-        body = ""
-        for row in snapshot.letters.to_pylist():
-            cells = (t.time(row["written_at"]), t.reason(row["reason"]), row["station"], row["date"], row["detail"], row["original"])
-            body += "<tr>" + "".join(f"<td>{esc(str(cell or ''))}</td>" for cell in cells) + "</tr>"
-        caption = esc(t("letters.newest", count=t.number(snapshot.letters.num_rows)))
-        st.html(
-            f'<div class="tc-scroll" tabindex="0" role="region" aria-label="{caption}"><table class="tc-rows"><caption>{caption}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        reasons = [_ANY, *[row["reason"] for row in counts]]
+        reason = pick(
+            t("letters.reason"),
+            "reason",
+            reasons,
+            default=_ANY,
+            words=lambda v: t("letters.any") if v == _ANY else t.reason(v),
+            kind="list",
         )
+        shown = snapshot.letters
+        if reason != _ANY:
+            shown = shown.filter(pc.equal(shown.column("reason"), reason))
+        cells = [
+            (
+                t.time(row["written_at"]),
+                t.reason(row["reason"]),
+                *[str(row[name] or "") for name in ("station", "date", "stage", "detail", "original")],
+            )
+            for row in shown.to_pylist()
+        ]
+        caption = t("letters.newest", count=t.number(shown.num_rows))
+        st.html(table([t(f"letters.{name}") for name in _COLUMNS], cells, caption=caption, seen=True))

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from typing import Final
 
-import pyarrow.compute as pc
 import streamlit as st
 
 from thundercast_dashboard import charts
-from thundercast_dashboard.data import Row, champion, latest, reliability
-from thundercast_dashboard.markup import esc, heading, legend, tile, tiles
+from thundercast_dashboard.data import Row, reliability
+from thundercast_dashboard.markup import blank, bolt, esc, heading, legend, tile, tiles
 from thundercast_dashboard.texts import BASELINE, Texts
+from thundercast_dashboard.views import board
+from thundercast_dashboard.views.choice import choice
 from thundercast_dashboard.views.context import Choice, Context, draw
 
 SCORES: Final = ("roc_auc", "pr_auc", "brier_skill", "hss", "csi")
 
 
-def choice(context: Context) -> Choice:
-    """What to show: the viewer's choice of task and stations, offered where there is one."""
-    t, snapshot = context.texts, context.snapshot
-    tasks, gates = snapshot.tasks, ["all", "reporting"]
-    with st.container(key="choice", horizontal=True, gap="medium"):
-        task = tasks[0]
-        if len(tasks) > 1:
-            task = (
-                st.segmented_control(
-                    t("choice.task"), tasks, default=task, required=True, format_func=lambda v: t(f"choice.{v}"), key="task"
-                )
-                or task
-            )
-        gate = (
-            st.segmented_control(t("choice.gate"), gates, default="all", required=True, format_func=lambda v: t(f"choice.{v}"), key="gate")
-            or "all"
-        )
-    rows = latest(snapshot.series(task, gate))
-    return Choice(task, gate, champion(rows), rows)
+def page(context: Context) -> None:
+    """The whole page."""
+    if not context.snapshot.scored:
+        unscored(context)
+        return
+    chosen = choice(context)
+    board.leaderboard(context, chosen)
+    over_time(context, chosen)
+    left, right = st.columns(2, gap="large")
+    with left:
+        probabilities(context, chosen)
+    with right:
+        warnings(context, chosen)
+    board.costs(context, chosen)
+    left, right = st.columns(2, gap="large")
+    with left:
+        board.months(context, chosen)
+    with right:
+        board.where(context, chosen)
+
+
+def unscored(context: Context) -> None:
+    """There are no scores yet."""
+    st.html(blank(context.texts("state.unscored"), context.texts("state.unscored_text"), emblem=bolt(context.palette)))
 
 
 def _base_rate(row: Row) -> float | None:
@@ -43,10 +49,10 @@ def _base_rate(row: Row) -> float | None:
 
 def summary(context: Context, chosen: Choice) -> None:
     """What the numbers that follow are about."""
-    t, model = context.texts, chosen.latest[chosen.champion]
+    t, model = context.texts, chosen.latest[chosen.model]
     about = t(
         "now.about",
-        model=chosen.champion,
+        model=t.model(chosen.model),
         task=t(f"choice.{chosen.task}_about"),
         gate=t(f"choice.{chosen.gate}_about"),
         rows=t.number(model["rows"]),
@@ -58,7 +64,7 @@ def summary(context: Context, chosen: Choice) -> None:
 
 def now(context: Context, chosen: Choice) -> None:
     """The key numbers of the last 30 days, with the baseline's beside them."""
-    t, model, baseline = context.texts, chosen.latest[chosen.champion], chosen.latest.get(BASELINE)
+    t, model, baseline = context.texts, chosen.latest[chosen.model], chosen.latest.get(BASELINE)
     items = []
     for score in SCORES:
         value = model[score]
@@ -72,35 +78,39 @@ def over_time(context: Context, chosen: Choice) -> None:
     """A panel for each score, all models in each."""
     t = context.texts
     series = context.snapshot.series(chosen.task, chosen.gate)
-    models = pc.unique(series.column("model_name")).to_pylist()
+    models = list(chosen.models)
     colours = charts.model_colours(models, chosen.champion, context.palette)
-    order = sorted(models, key=lambda name: (name != chosen.champion, name == BASELINE, name))
-    entries = [(t.model(m), colours[m], "dash" if m == BASELINE else "line") for m in order]
+    entries = [(t.model(m), colours[m], "dash" if m == BASELINE else "line") for m in models]
+    events = [row for row in context.snapshot.events if row["task"] == chosen.task and row["event"] in ("drift", "champion")]
+    if events:
+        entries.append((t("event.mark"), context.palette.happened, "line"))
     st.html(heading(t("skill.heading"), t("skill.about", floor=t.decimal(charts.FLOORS["brier_skill"], 1))) + legend(entries))
     panels = (*SCORES, "base_rate")
     for start in (0, 3):
         for column, score in zip(st.columns(3, gap="medium"), panels[start : start + 3], strict=True):
             with column:
                 st.html(f'<h3>{esc(t(f"score.{score}"))}</h3><p class="tc-hint">{esc(t(f"score.{score}_about"))}</p>')
-                figure = charts.score_over_time(series, score, models=models, champion=chosen.champion, texts=t, palette=context.palette)
-                draw(figure, key=f"panel_{score}")
+                figure = charts.score_over_time(
+                    series, score, models=models, champion=chosen.champion, texts=t, palette=context.palette, events=events
+                )
+                draw(context, figure, key=f"panel_{score}")
 
 
 def probabilities(context: Context, chosen: Choice) -> None:
     """The reliability diagram."""
-    t, row = context.texts, chosen.latest[chosen.champion]
+    t, row = context.texts, chosen.latest[chosen.model]
     bins = reliability(row)
     st.html(heading(t("reliability.heading"), t("reliability.about", date=t.date(row["date"]))))
     if any(rows for rows, _, _ in bins):
-        draw(charts.reliability(bins, model=chosen.champion, texts=t, palette=context.palette), key="reliability")
-        draw(charts.counts(bins, texts=t, palette=context.palette), key="counts")
+        draw(context, charts.reliability(bins, model=t.model(chosen.model), texts=t, palette=context.palette), key="reliability")
+        draw(context, charts.counts(bins, texts=t, palette=context.palette), key="counts")
     else:
         st.html(f'<p class="tc-hint">{esc(t("reliability.empty"))}</p>')
 
 
 def warnings(context: Context, chosen: Choice) -> None:
     """The contingency table at the threshold fixed before each date, and the scores made from it."""
-    t, row = context.texts, chosen.latest[chosen.champion]
+    t, row = context.texts, chosen.latest[chosen.model]
     baseline = chosen.latest.get(BASELINE)
     about = t("table.about", threshold=t.share(row["threshold"], 1), date=t.date(row["date"]))
     items = []

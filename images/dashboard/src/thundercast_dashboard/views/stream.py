@@ -1,4 +1,4 @@
-"""Where the stream stands."""
+"""Where the stream stands, and how its parts are."""
 
 from __future__ import annotations
 
@@ -6,31 +6,22 @@ import datetime as dt
 
 import streamlit as st
 
-from thundercast_dashboard.data import Phase, Row
-from thundercast_dashboard.markup import banner, bar, esc, heading, pill, tile, tiles
+from thundercast_dashboard.data import Row, part_phase, spoke
+from thundercast_dashboard.markup import bar, esc, heading, pill, table, tile, tiles
 from thundercast_dashboard.texts import Texts
+from thundercast_dashboard.views import letters
 from thundercast_dashboard.views.context import Context
 
 
-def notices(context: Context, phase: Phase) -> None:
-    """What the viewer should know before reading the numbers."""
-    t, snapshot = context.texts, context.snapshot
-    status = snapshot.status
-    if snapshot.problem == "unavailable":
-        read = t.time(dt.datetime.fromtimestamp(snapshot.read_at, dt.UTC))
-        st.html(banner(t("state.unavailable"), t("state.unavailable_text", time=read, detail=snapshot.detail), "bad"))
-    elif phase == "stale" and status is not None:
-        age = t.duration(snapshot.silence(context.now))
-        st.html(banner(t("state.stale", age=age), t("state.stale_text", time=t.time(status["written_at"])), "warn"))
-    elif phase == "failed" and status is not None:
-        st.html(banner(t("state.failed"), " ".join(filter(None, (status["detail"], status["last_error"]))), "bad"))
-    elif phase == "stopped":
-        st.html(banner(t("state.stopped"), t("state.stopped_text"), "warn"))
-    elif phase == "completed":
-        st.html(banner(t("state.completed"), t("state.completed_text"), "good"))
+def page(context: Context) -> None:
+    """The whole page."""
+    stream(context, context.snapshot.run or {})
+    parts(context)
+    letters.letters(context)
+    gaps(context)
 
 
-def stream(context: Context, phase: Phase, run: Row) -> None:
+def stream(context: Context, run: Row) -> None:
     """Date, progress and the counts of the stream."""
     t, status = context.texts, context.snapshot.status or {}
     date, watermark, total = status.get("date"), status.get("watermark"), status.get("total_batches")
@@ -40,11 +31,11 @@ def stream(context: Context, phase: Phase, run: Row) -> None:
     detail = status.get("detail") or ""
     label = f'<span class="tc-label">{esc(t("stream.date"))}</span>'
     big = f'<span class="tc-big">{esc(t.date(date) if date else t("stream.no_date"))}</span>'
-    state = f'<div class="tc-state">{pill(t(f"phase.{phase}"), phase)}<span>{esc(detail)}</span></div>'
+    state = f'<div class="tc-state"><span>{esc(detail)}</span></div>'
     progress = t("stream.progress", share=t.share(share, 1), day=t.number(day), days=t.number(days))
     updated = t("stream.updated", time=t.time(status["written_at"])) if status else ""
     st.html(
-        f'{heading(t("stream.heading"))}<div class="tc-stand"><div class="tc-date">{label}{big}</div>{state}</div>'
+        f'<div class="tc-stand"><div class="tc-date">{label}{big}</div>{state}</div>'
         f'{bar(share, t("stream.progress_label"))}<p class="tc-progress"><span>{esc(progress)}</span><span>{esc(updated)}</span></p>'
         f"{tiles(_counts(t, context, status), kind='tc-small')}"
     )
@@ -65,3 +56,65 @@ def _counts(t: Texts, context: Context, status: Row) -> list[str]:
         tile(t("stream.letters"), t.number(sum(row["count"] for row in context.snapshot.letter_counts)), t("stream.letters_unit")),
         tile(t("stream.checkpoint"), age, size),
     ]
+
+
+def parts(context: Context) -> None:
+    """Each part that tells of itself as a box, in the order of the flow, from the source to the store."""
+    t, run = context.texts, context.snapshot.run or {}
+    boxes = [_end(t("parts.source"), run["source"] or "", t("data.range", start=t.date(run["start_date"]), end=t.date(run["end_date"])))]
+    boxes += [_part(context, row) for row in context.snapshot.statuses]
+    read = t.time(dt.datetime.fromtimestamp(context.snapshot.read_at, dt.UTC))
+    boxes.append(_end(t("parts.store"), context.store.where, t("parts.read", time=read)))
+    st.html(heading(t("parts.heading"), t("parts.about")) + f'<ol class="tc-flow">{"".join(boxes)}</ol>')
+
+
+def _end(name: str, what: str, note: str) -> str:
+    return f'<li class="tc-part tc-end"><h3>{esc(name)}</h3><p class="tc-hint">{esc(what)}</p><p class="tc-hint">{esc(note)}</p></li>'
+
+
+def _part(context: Context, row: Row) -> str:
+    t = context.texts
+    phase = part_phase(row, context.now)
+    at, total = row["checkpoint_at"], row["total_batches"]
+    batches = t("stream.watermark_unit", total=t.number(total)) if total else t("stream.watermark_unit_open")
+    facts = [
+        (t("parts.last_word"), t("parts.ago", age=t.duration(max(0.0, context.now - spoke(row))))),
+        (t("parts.date"), t.date(row["date"])),
+    ]
+    # A part tells only what it has: a simulator holds nothing, and a cleaner is ahead of nobody.
+    counted = (
+        ("stream.watermark", "watermark", batches),
+        ("stream.rate", "rows_per_second", t("stream.rate_unit")),
+        ("stream.window", "window", t("stream.window_unit")),
+        ("stream.duplicates", "duplicates", t("parts.batches")),
+        ("stream.gaps", "gaps", t("parts.batches")),
+        ("stream.letters", "dead_letters", ""),
+        ("parts.lead", "lead_dates", t("parts.lead_unit")),
+    )
+    facts += [(t(key), f"{t.number(row[name])} {unit}".strip()) for key, name, unit in counted if row[name] is not None]
+    if row["leader"] is not None:
+        facts.append((t("parts.leader"), t("parts.yes") if row["leader"] else t("parts.no")))
+    if at:
+        facts.append(
+            (t("stream.checkpoint"), f"{t('parts.ago', age=t.duration(context.now - at.timestamp()))}, {t.size(row['checkpoint_bytes'])}")
+        )
+    shown = "".join(f"<div><dt>{esc(name)}</dt><dd>{esc(value)}</dd></div>" for name, value in facts)
+    detail = f'<p class="tc-hint">{esc(row["detail"])}</p>' if row["detail"] else ""
+    wrong = f'<p class="tc-wrong">{esc(t("parts.error", detail=row["last_error"]))}</p>' if row["last_error"] else ""
+    name = t.known(f"parts.{row['component']}", row["component"])
+    return (
+        f'<li class="tc-part"><h3>{esc(name)}</h3><p class="tc-hint">{esc(row["instance"])}</p>{pill(t(f"phase.{phase}"), phase)}'
+        f"{detail}{wrong}<dl>{shown}</dl></li>"
+    )
+
+
+def gaps(context: Context) -> None:
+    """The batches that were given up, if there are any."""
+    t, rows = context.texts, context.snapshot.gaps
+    if not rows:
+        return
+    cells = [
+        (t.date(row["date"]), t.number(row["seq"]), t.number(row["shard"]), row["component"], t.time(row["written_at"])) for row in rows
+    ]
+    head = (t("gaps.date"), t("gaps.seq"), t("gaps.shard"), t("gaps.part"), t("gaps.written"))
+    st.html(heading(t("gaps.heading"), t("gaps.about", count=t.number(len(rows)))) + table(head, cells, caption=t("gaps.heading")))

@@ -1,6 +1,8 @@
-"""The map of the latest date: what was said, and what happened."""
+"""The map of a date: what was said, and what happened."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 import numpy as np
 import pyarrow as pa
@@ -13,21 +15,22 @@ from thundercast_dashboard.texts import Texts
 from thundercast_dashboard.views.context import Choice, Context, draw
 
 
-def world(context: Context, chosen: Choice, run_id: str) -> None:
-    """Probabilities and outcomes at the stations."""
+def world(context: Context, chosen: Choice, date: dt.date, found: pa.Table | None) -> bool:
+    """Probabilities and outcomes at the stations; False if there are none to draw.
+
+    Args:
+        found: `reading.PREDICTIONS_ON_MAP`; None if the store does not tell.
+    """
     t, palette = context.texts, context.palette
-    closed = chosen.latest[chosen.champion]["date"]
-    answer = context.feed.on_map(run_id, chosen.task, chosen.champion, closed)
-    if answer is None:
-        st.html(heading(t("map.heading", date=t.date(closed))) + f'<p class="tc-hint">{esc(t("state.unavailable"))}</p>')
-        return
-    date, found = answer
-    about = t("map.about", stations=t.number(found.num_rows), model=chosen.champion, task=t(f"choice.{chosen.task}_about"))
+    if found is None:
+        st.html(heading(t("map.heading", date=t.date(date))) + f'<p class="tc-hint">{esc(t("state.unavailable"))}</p>')
+        return False
+    about = t("map.about", stations=t.number(found.num_rows), model=t.model(chosen.model), task=t(f"choice.{chosen.task}_about"))
     title = t("map.heading", date=t.date(date))
     placed = found.filter(pc.and_(pc.is_valid(found.column("lat")), pc.is_valid(found.column("lon"))))
     if not placed.num_rows:
         st.html(heading(title) + f'<p class="tc-hint">{esc(t("map.empty"))}</p>')
-        return
+        return False
     entries = [
         *zip(maps.class_labels(t), palette.ramp, ["dot"] * len(palette.ramp), strict=True),
         (t("map.ring"), palette.happened, "ring"),
@@ -43,8 +46,9 @@ def world(context: Context, chosen: Choice, run_id: str) -> None:
     st.html(heading(title, " ".join(notes)))
     st.html(f"<style>.st-key-map {{--tc-aspect: {view.aspect:.3f}}}</style>")
     figure = maps.probability_map(placed.filter(pa.array(shown)), date=date, view=view, texts=t, palette=palette)
-    draw(figure, key="map", height="stretch")
+    draw(context, figure, key="map", height="stretch")
     st.html(f'<p class="tc-legend-title">{esc(t("map.legend"))}</p>' + legend(entries))
+    return True
 
 
 def _outcome(t: Texts, found: pa.Table) -> str:
