@@ -1,0 +1,49 @@
+{{/* What the parts must be to each other. */}}
+{{- define "thundercast.guards" -}}
+{{- $v := .Values }}
+{{- $g := $v.global }}
+{{- if not $g.image.registry }}
+{{- include "common.refuse" (dict "key" "global.image.registry" "wrong" "is empty, and there are no images to be had without building them" "out" "build and push them with `scripts/build-images --push REGISTRY --tag TAG`, then set global.image.registry=REGISTRY and global.image.tag=TAG; on a cluster of your own machine use the profile values-local.yaml") }}
+{{- end }}
+{{- if not $g.project }}
+{{- include "common.refuse" (dict "key" "global.project" "wrong" "is empty" "out" "set it to the id of your Google Cloud project, or use the profile values-local.yaml") }}
+{{- end }}
+{{- if and (not $g.checkpoints.place) (not $g.checkpoints.volume.enabled) }}
+{{- include "common.refuse" (dict "key" "global.checkpoints" "wrong" "what is learnt must be kept somewhere" "out" "set global.checkpoints.place=gs://BUCKET/PREFIX, or global.checkpoints.volume.enabled=true") }}
+{{- end }}
+{{- if and $g.checkpoints.place $g.checkpoints.volume.enabled }}
+{{- include "common.refuse" (dict "key" "global.checkpoints.place" "wrong" "checkpoints are kept in one place, and a volume is enabled, too" "out" "empty it, or set global.checkpoints.volume.enabled=false") }}
+{{- end }}
+{{- if and $g.checkpoints.volume.enabled (not $g.checkpoints.volume.existingClaim) (not $v.trainer.enabled) }}
+{{- include "common.refuse" (dict "key" "global.checkpoints.volume.existingClaim" "wrong" "the trainer's chart makes the claim, and trainer.enabled is false" "out" "name a claim that is there, or enable the trainer") }}
+{{- end }}
+{{- $runner := ternary $v.cleaner.runner "none" $v.cleaner.enabled }}
+{{- $beam := get (dict "dataflow" "DataflowRunner" "beam-direct" "DirectRunner") $runner | default "" }}
+{{- if and $beam (not $v.dataflow.enabled) }}
+{{- include "common.refuse" (dict "key" "dataflow.enabled" "wrong" (printf "is false, but cleaner.runner=%s leaves the cleaning to it" $runner) "out" (printf "set dataflow.enabled=true and dataflow.runner=%s, or cleaner.runner=worker" $beam)) }}
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $runner "worker") }}
+{{- include "common.refuse" (dict "key" "cleaner.runner" "wrong" "is worker, and dataflow.enabled is true: two cleaners would share one subscription" "out" "set cleaner.runner=dataflow (or beam-direct), or dataflow.enabled=false") }}
+{{- end }}
+{{- if and $beam $v.dataflow.enabled (ne $v.dataflow.runner $beam) }}
+{{- include "common.refuse" (dict "key" "dataflow.runner" "wrong" (printf "is %s, but cleaner.runner is %s" $v.dataflow.runner $runner) "out" (printf "set dataflow.runner=%s" $beam)) }}
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") $g.emulators.enabled }}
+{{- include "common.refuse" (dict "key" "cleaner.runner" "wrong" "Dataflow cannot reach emulators in this cluster" "out" "set cleaner.runner=worker (or beam-direct with dataflow.runner=DirectRunner), or global.emulators.enabled=false") }}
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") $g.checkpoints.volume.enabled }}
+{{- include "common.refuse" (dict "key" "global.checkpoints.volume.enabled" "wrong" "Dataflow's workers cannot mount a volume of this cluster" "out" "set it to false, and global.checkpoints.place=gs://BUCKET/PREFIX") }}
+{{- end }}
+{{- if and $beam (gt (int $g.groups) 1) }}
+{{- include "common.refuse" (dict "key" "global.groups" "wrong" "Beam reads one subscription with all shards" "out" "set global.groups=1, or cleaner.runner=worker") }}
+{{- end }}
+{{- if and (eq $runner "worker") $v.trainer.enabled (lt (float64 $v.trainer.settings.gapTimeout) (mulf 2.0 $v.cleaner.settings.gapTimeout)) }}
+{{- include "common.refuse" (dict "key" "trainer.settings.gapTimeout" "wrong" "less than twice the cleaner's: the trainer would give a batch up while the cleaner still waits for it" "out" "raise it, or lower cleaner.settings.gapTimeout") }}
+{{- end }}
+{{- if and $g.emulators.enabled (eq $v.monitoring.kind "managed") }}
+{{- include "common.refuse" (dict "key" "monitoring.kind" "wrong" "managed Prometheus is Google's, and with emulators nothing is to leave the cluster" "out" "set monitoring.kind=operator or none") }}
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") (not $v.dataflow.launch.tempLocation) }}
+{{- include "common.refuse" (dict "key" "dataflow.launch.tempLocation" "wrong" "is empty, and Dataflow stages the pipeline there" "out" "set it to gs://BUCKET/PREFIX, in the region of the job") }}
+{{- end }}
+{{- end }}

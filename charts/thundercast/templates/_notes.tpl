@@ -1,0 +1,99 @@
+{{/* How the dashboard is reached. */}}
+{{- define "thundercast.notes.address" -}}
+{{- $d := .Values.dashboard -}}
+{{- $ns := .Release.Namespace -}}
+{{- $name := include "common.fullname" (dict "root" . "component" "dashboard") -}}
+{{- $path := ternary (printf "/%s" $d.baseUrlPath) "" (ne $d.baseUrlPath "") -}}
+{{- if eq $d.exposure "none" -}}
+It has no Service. From this machine:
+  kubectl -n {{ $ns }} port-forward deploy/{{ $name }} 8501:8501
+  then open http://localhost:8501{{ $path }}/
+{{- else if eq $d.exposure "clusterIP" -}}
+Within the cluster: http://{{ $name }}.{{ $ns }}:{{ $d.service.port }}{{ $path }}/   From this machine:
+  kubectl -n {{ $ns }} port-forward svc/{{ $name }} 8501:{{ $d.service.port }}
+  then open http://localhost:8501{{ $path }}/
+{{- else if eq $d.exposure "nodePort" -}}
+On every node, at the port that this prints:
+  kubectl -n {{ $ns }} get svc {{ $name }} -o jsonpath='{.spec.ports[0].nodePort}'
+  then open http://NODE:PORT{{ $path }}/
+{{- else if eq $d.exposure "loadBalancer" -}}
+At the address that this prints, once the load balancer has one:
+  kubectl -n {{ $ns }} get svc {{ $name }} -o jsonpath='{.status.loadBalancer.ingress[0].ip}'
+  then open http://ADDRESS{{ with $d.service.port }}{{ if ne (int .) 80 }}:{{ . }}{{ end }}{{ end }}{{ $path }}/
+{{- else if eq $d.exposure "ingress" -}}
+{{ or $d.ingress.managedCertificate (ne $d.ingress.tlsSecret "") | ternary "https" "http" }}://{{ $d.host }}{{ $path }}/   once its name leads to the address that this prints:
+  kubectl -n {{ $ns }} get ingress {{ $name }} -o jsonpath='{.status.loadBalancer.ingress[0].ip}'
+{{- if $d.ingress.managedCertificate }}
+  Google makes the certificate after that, within an hour: kubectl -n {{ $ns }} get managedcertificate {{ $name }}
+{{- end }}
+{{- else if eq $d.exposure "gateway" -}}
+http(s)://{{ $d.host }}{{ $path }}/   once its name leads to the Gateway's address:
+  kubectl -n {{ $d.gateway.namespace | default $ns }} get gateway {{ $d.gateway.name }} -o jsonpath='{.status.addresses[0].value}'
+{{- end -}}
+{{- end }}
+
+{{/* What is open, unguarded or forgetful in the chosen values: a list of sentences, a line each. */}}
+{{- define "thundercast.notes.risks" -}}
+{{- $v := .Values -}}
+{{- $d := $v.dashboard -}}
+{{- if $v.global.emulators.enabled }}
+- Stand-ins take the place of Google's services (global.emulators): they ask nobody who they are, and forget everything when their pods end.
+{{- end }}
+{{- if and $v.trainer.enabled (eq $v.trainer.mode "push") (eq $v.trainer.push.auth "none") }}
+- Anybody who reaches the trainer may push to it (trainer.push.auth=none).
+{{- end }}
+{{- if $d.enabled }}
+{{- if and (eq $d.exposure "loadBalancer") $d.loadBalancer.public (not $d.loadBalancer.internal) (not $d.loadBalancer.sourceRanges) }}
+- The whole internet sees the dashboard, without a login (dashboard.loadBalancer.public).
+{{- else if and (has $d.exposure (list "ingress" "gateway" "loadBalancer" "nodePort")) (not $d.iap.enabled) }}
+- Whoever reaches the dashboard's address sees it, without a login (dashboard.exposure={{ $d.exposure }}; on GKE dashboard.iap.enabled=true asks who they are).
+{{- end }}
+{{- if and (eq $d.exposure "ingress") (not $d.ingress.managedCertificate) (not $d.ingress.tlsSecret) }}
+- The dashboard is served without TLS (dashboard.ingress.tlsSecret or .managedCertificate).
+{{- end }}
+{{- end }}
+{{- if not $v.global.networkPolicy.enabled }}
+- Every pod may talk to every other (global.networkPolicy.enabled=false).
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DirectRunner") }}
+- Beam's DirectRunner cleans: it acknowledges what it has not finished, so a restart of its pod loses batches (dataflow.runner).
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") (not $v.dataflow.launch.workerServiceAccount) }}
+- Dataflow's workers run as the project's default compute account, which may do far more than they need (dataflow.launch.workerServiceAccount).
+{{- end }}
+{{- if and $v.trainer.enabled (lt (int $v.trainer.replicas) 2) }}
+- There is one trainer: while its pod is replaced nobody learns or predicts (trainer.replicas).
+{{- end }}
+{{- end }}
+
+{{/* Google's roles that the parts' accounts need, a line each. */}}
+{{- define "thundercast.notes.roles" -}}
+{{- $v := .Values -}}
+{{- $g := $v.global -}}
+{{- $worker := dig "launch" "workerServiceAccount" "" $v.dataflow | default "(the workers' account)" -}}
+{{- $conditions := dict
+  "bigquerySource" (hasPrefix "bigquery:" (dig "settings" "source" "" $v.simulator))
+  "worker" (eq (dig "runner" "" $v.cleaner) "worker")
+  "dataflow" (eq (dig "runner" "" $v.dataflow) "DataflowRunner")
+  "beamDirect" (eq (dig "runner" "" $v.dataflow) "DirectRunner") -}}
+{{- $places := dict "project" $g.project "bucket" (regexFind "gs://[^/]+" $g.checkpoints.place) "dataset" (printf "%s.%s" $g.project $g.dataset) "workerAccount" $worker "registry" $g.image.registry -}}
+{{- $parts := merge (dict "dataflowWorker" $v.dataflow) (pick $v "bootstrap" "simulator" "cleaner" "trainer" "dashboard" "dataflow") -}}
+{{- range $part, $roles := .Files.Get "files/roles.yaml" | fromYaml -}}
+{{- $values := get $parts $part -}}
+{{- if $values.enabled -}}
+{{- $account := $worker -}}
+{{- if ne $part "dataflowWorker" -}}
+{{- $account = $values.serviceAccount.googleServiceAccount | default (printf "%s/%s" $.Release.Namespace (include "common.serviceAccountName" (dict "root" $ "component" $part "values" $values))) -}}
+{{- end -}}
+{{- range $role := $roles -}}
+{{- $where := get $places $role.at -}}
+{{- if hasKey $role "name" -}}
+{{- $where = printf "%s %s%s" $role.at (get $g.pubsub $role.name) (ternary (printf "-K-of-%d" (int $g.groups)) "" (and (eq $role.name "rawSubscription") (gt (int $g.groups) 1))) -}}
+{{- end -}}
+{{- if and $where (or (not (hasKey $role "when")) (get $conditions ($role.when | default ""))) }}
+  {{ printf "%-30s %-34s on %s" $account $role.role $where }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
