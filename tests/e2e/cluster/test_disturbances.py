@@ -10,24 +10,27 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from google.api_core.exceptions import GoogleAPIError
 
 from e2e.cluster.kube import Failed, Namespace
 from integration.distributed import scene
 from integration.distributed.whole import Data, Reference, reference
 from thundercast.domain import tables
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 WORLD, RELEASE = "world", "tc"
 START = dt.date(2022, 5, 1)
 DATASET = "weather_data"
 LEADS_WITHIN, CAUGHT_UP_WITHIN = 20.0, 60.0  # s; what users are promised
 ENDS_WITHIN = 300.0  # s
+TRIES = 4  # of reading what the stand-ins have
+Read = TypeVar("Read")
 PARTS = ("simulator", "cleaner", "trainer", "dashboard")
 
 
@@ -75,6 +78,21 @@ def reached(world: Namespace) -> Iterator[None]:
             patch.setenv("STORAGE_EMULATOR_HOST", f"http://{storage}")
             patch.setenv("GOOGLE_CLOUD_PROJECT", scene.PROJECT)
             yield
+
+
+def read(world: Namespace, what: Callable[[], Read]) -> Read:
+    """What is read from the stand-ins. A forwarded port ends with the first connection that it loses: all are made anew then.
+
+    Raises:
+        AssertionError: they do not answer at all; it says how the pods are.
+    """
+    for _ in range(TRIES):
+        try:
+            with reached(world):
+                return what()
+        except (GoogleAPIError, OSError, Failed) as error:
+            problem = error
+    raise AssertionError(f"the stand-ins cannot be read\n{world.state()}") from problem
 
 
 def status(world: Namespace) -> dict[str, Any]:
@@ -134,16 +152,15 @@ def equals(world: Namespace, expected: Reference, days: int, name: str, run_id: 
     def found() -> dict[str, list[str]]:
         return scene.found_rows(f"{DATASET}_{name}", run_id, dates)
 
-    with reached(world):
-        rows = found()
-        until = time.monotonic() + 60.0
-        while rows != expected.rows and time.monotonic() < until:  # the last rows of scores follow the checkpoint
-            time.sleep(2.0)
-            rows = found()
-        assert [table for table in expected.rows if expected.rows[table] != rows[table]] == []
-        if models is not None:
-            assert scene.checkpointed_models(models) == expected.models
-        assert scene.stored(f"{DATASET}_{name}", tables.GAPS, run_id).num_rows == 0
+    rows = read(world, found)
+    until = time.monotonic() + 60.0
+    while rows != expected.rows and time.monotonic() < until:  # the last rows of scores follow the checkpoint
+        time.sleep(2.0)
+        rows = read(world, found)
+    assert [table for table in expected.rows if expected.rows[table] != rows[table]] == []
+    if models is not None:
+        assert read(world, lambda: scene.checkpointed_models(models)) == expected.models
+    assert read(world, lambda: scene.stored(f"{DATASET}_{name}", tables.GAPS, run_id)).num_rows == 0
 
 
 def test_kills_evictions_an_upgrade_and_a_rollback_change_nothing(world: Namespace) -> None:
