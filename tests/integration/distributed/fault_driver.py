@@ -92,7 +92,7 @@ class Scenario:
                 # Also a life that was killed on its way out.
                 self.terminated = False
                 self.live()
-        elif not self.terminated and self._complete():
+        elif not self.terminated and self._complete() and self._can_be_told():
             # Also a life that was to be killed and never came to the place.
             self.terminated = True
             os.kill(self.pid, signal.SIGTERM)
@@ -101,6 +101,11 @@ class Scenario:
         place = self.env["THUNDERCAST_CHECKPOINTS"]
         summary = FolderCheckpoints(Path(place) / self.part).summary()
         return bool(summary and summary.get("completed"))
+
+    def _can_be_told(self) -> bool:
+        """Whether it handles SIGTERM by now: where the life before had all but finished, this one is to end while it still starts."""
+        (caught,) = (line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def main() -> None:
