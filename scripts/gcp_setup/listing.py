@@ -115,13 +115,13 @@ def images(choice: Choice) -> list[Thing]:
         missing = [name for name in wants if name not in there]
         return Found("absent", f"not there with the tag {choice.tag}: {', '.join(missing)}") if missing else OURS
 
-    project, place = f"--project={choice.project}", f"{choice.registry.rstrip('/')}/{IMAGES}"
-    substitutions = f"_REPOSITORY={place},_TAG={choice.tag}" + (f",_REVISION={choice.revision}" if choice.revision else "")
+    project, registry = f"--project={choice.project}", choice.registry.rstrip("/")
+    substitutions = f"_REGISTRY={registry},_TAG={choice.tag}" + (f",_REVISION={choice.revision}" if choice.revision else "")
     return [
         Thing(
-            kind="images", name=f"{place}/*:{choice.tag}", read=read, within=f"registry {choice.registry}", slow=True,
+            kind="images", name=f"{registry}/{IMAGES}/*:{choice.tag}", read=read, within=f"registry {choice.registry}", slow=True,
             look=(
-                "gcloud", "artifacts", "docker", "images", "list", choice.registry.rstrip("/"), project, "--include-tags",
+                "gcloud", "artifacts", "docker", "images", "list", registry, project, "--include-tags",
                 "--format=json",
             ),
             make=((

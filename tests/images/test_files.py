@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -99,7 +101,7 @@ def test_the_launcher_is_the_worker_with_one_more_distribution() -> None:
 def test_the_launcher_is_built_after_the_worker_and_on_it() -> None:
     (step,) = [step for step in yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())["steps"] if step["id"] == "launcher"]
     assert step["waitFor"] == ["dataflow"]
-    assert "WORKER=${_REPOSITORY}/dataflow:${_TAG}" in step["args"]
+    assert "WORKER=${_REGISTRY}/thundercast/dataflow:${_TAG}" in step["args"]
     script = (ROOT / "scripts" / "build-images").read_text()
     assert 'LAST: Final = ("dataflow", "launcher")' in script
 
@@ -127,7 +129,18 @@ def test_cloud_build_builds_the_same_images_from_the_same_files() -> None:
     config = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())
     built = {step["id"]: step["args"][step["args"].index("--file") + 1] for step in config["steps"]}
     assert built == {name: os.path.relpath(path, ROOT) for name, path in DOCKERFILES.items()}
-    assert sorted(config["images"]) == sorted(f"${{_REPOSITORY}}/{name}:${{_TAG}}" for name in NAMES)
+    assert sorted(config["images"]) == sorted(f"${{_REGISTRY}}/thundercast/{name}:${{_TAG}}" for name in NAMES)
+
+
+def test_images_are_pushed_and_built_to_where_the_charts_look_for_them() -> None:
+    registry, tag = "europe-west1-docker.pkg.dev/my-project/thundercast", "0.1.0"
+    golden = (ROOT / "tests" / "charts" / "golden" / "dataflow.yaml").read_text()
+    pulled = set(re.findall(rf"{re.escape(registry)}/\S+:{re.escape(tag)}", golden))
+    assert len(pulled) >= 6
+    script = runpy.run_path(str(ROOT / "scripts" / "build-images"))
+    assert pulled <= {script["destination"](registry, name, tag) for name in NAMES}
+    built = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())["images"]
+    assert pulled <= {image.replace("${_REGISTRY}", registry).replace("${_TAG}", tag) for image in built}
 
 
 def test_nothing_but_what_images_are_built_from_is_sent_to_the_builder() -> None:

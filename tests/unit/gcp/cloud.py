@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gcp_setup.chosen import Choice
-from gcp_setup.listing import needed_images
+from gcp_setup.listing import built_images, needed_images
 from gcp_setup.running import Command, Said
 from thundercast.adapters.google.pubsub_making import wanted
 from thundercast.domain.tables import TABLES
@@ -268,12 +268,12 @@ class Cloud:
     def _build(self, command: Command, flags: dict[str, str]) -> str:
         self._api("cloudbuild")
         given = dict(pair.split("=") for pair in flags["substitutions"].split(","))
-        registry, _, folder = given["_REPOSITORY"].rpartition("/")
+        registry = given["_REGISTRY"]
         self._there(f"registry {registry}")
         account = flags["service-account"].rpartition("/")[2]
         assert ("roles/artifactregistry.writer", f"serviceAccount:{account}") in self.policies[f"registry {registry}"]
         made = {(name, given["_TAG"]) for name in needed_images(self.choice)}
-        assert all(name.startswith(f"{folder}/") for name, _ in made)
+        assert {name for name, _ in made} <= set(built_images())
         # Images are pushed one after the other.
         return self._change(command, lambda: self.images.update(made), halfway=lambda: self.images.add(min(made)))
 
