@@ -227,6 +227,9 @@ class Launch(Values):
     """The job on Dataflow."""
 
     mode: Literal["direct", "flex-template"] = Field("direct", description="how it is submitted")
+    template: str = Field(
+        "", pattern=r"^(gs://[^/]+/.+)?$", description="file of the Flex Template, gs://BUCKET/OBJECT; mode `flex-template` needs it"
+    )
     job_name: str = Field("", pattern=r"^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$", description="fixed name; by default RELEASE-dataflow")
     region: str = Field("us-central1", min_length=1, description="region")
     temp_location: str = Field("", pattern=r"^(gs://\S+)?$", description="place for temporary files, gs://BUCKET/PREFIX")
@@ -235,7 +238,18 @@ class Launch(Values):
     disk_size_gb: int = Field(30, ge=10, description="disk of a worker")
     private_workers: bool = Field(True, description="workers without public addresses; their network needs Private Google Access")
     subnetwork: str = Field("", description="regions/REGION/subnetworks/NAME; by default the project's")
-    worker_service_account: str = Field("", pattern=r"^([^@\s]+@[^@\s]+)?$", description="Google service account of the workers")
+    worker_service_account: str = Field(
+        "", pattern=r"^([^@\s]+@[^@\s]+)?$", description="Google service account of the workers; never the project's default one"
+    )
+    on_uninstall: Literal["drain", "cancel", "leave"] = Field(
+        "drain", description="what becomes of the job when the release is uninstalled; a drain keeps all that it has read"
+    )
+    stop_seconds: int = Field(
+        150, ge=1, le=3600, description="an uninstallation waits so long for the job's end, and then lets it end by itself"
+    )
+    cancel_after_drain: bool = Field(
+        False, description="cancel a job that has not drained within `stopSeconds`, and wait for as long again; it loses what it holds"
+    )
 
 
 class Pipeline(Values):

@@ -10,6 +10,14 @@ from charts.rendering import HELMS, Refused, profile, render
 
 PLACE = {"place": ""}
 VOLUME = {"enabled": True}
+
+
+def launched(**how: Any) -> dict[str, Any]:
+    """Values of a job on Dataflow that are right but for what is said."""
+    launch = {"tempLocation": "gs://b/d", "workerServiceAccount": "w@p.iam.gserviceaccount.com", **how}
+    return {"cleaner": {"runner": "dataflow"}, "dataflow": {"enabled": True, "launch": launch}}
+
+
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     # what is wrong: values, the key that is named, a word of the way out
     "no registry": ({"global": {"image": {"registry": ""}}}, "global.image.registry", "scripts/build-images --push"),
@@ -85,6 +93,15 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "dataflow without a place": (
         {"cleaner": {"runner": "dataflow"}, "dataflow": {"enabled": True}}, "dataflow.launch.tempLocation", "gs://",
+    ),
+    "workers without an account": (
+        {"cleaner": {"runner": "dataflow"}, "dataflow": {"enabled": True, "launch": {"tempLocation": "gs://b/d"}}},
+        "dataflow.launch.workerServiceAccount", "iam.gserviceaccount.com",
+    ),
+    "a template that is not named": (launched(mode="flex-template"), "dataflow.launch.template", "gs://BUCKET/OBJECT"),
+    "a template that is not used": (launched(template="gs://b/t.json"), "dataflow.launch.mode", "mode=flex-template"),
+    "a drain that is none": (
+        launched(onUninstall="cancel", cancelAfterDrain=True), "dataflow.launch.cancelAfterDrain", "onUninstall=drain",
     ),
 }  # fmt: skip
 

@@ -46,4 +46,16 @@
 {{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") (not $v.dataflow.launch.tempLocation) }}
 {{- include "common.refuse" (dict "key" "dataflow.launch.tempLocation" "wrong" "is empty, and Dataflow stages the pipeline there" "out" "set it to gs://BUCKET/PREFIX, in the region of the job") }}
 {{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") (not $v.dataflow.launch.workerServiceAccount) }}
+{{- include "common.refuse" (dict "key" "dataflow.launch.workerServiceAccount" "wrong" "is empty, and the project's default account may do far more than workers need" "out" "set it to NAME@PROJECT.iam.gserviceaccount.com, an account with the roles of `dataflowWorker` in files/roles.yaml") }}
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.launch.mode "flex-template") (not $v.dataflow.launch.template) }}
+{{- include "common.refuse" (dict "key" "dataflow.launch.template" "wrong" "is empty, and dataflow.launch.mode is flex-template" "out" "set it to the template's file, gs://BUCKET/OBJECT (images/launcher/README.md says how it is made), or dataflow.launch.mode=direct") }}
+{{- end }}
+{{- if and $v.dataflow.enabled (eq $v.dataflow.launch.mode "direct") $v.dataflow.launch.template }}
+{{- include "common.refuse" (dict "key" "dataflow.launch.mode" "wrong" "is direct, and dataflow.launch.template names a template" "out" "set dataflow.launch.mode=flex-template, or leave dataflow.launch.template empty") }}
+{{- end }}
+{{- if and $v.dataflow.enabled $v.dataflow.launch.cancelAfterDrain (ne $v.dataflow.launch.onUninstall "drain") }}
+{{- include "common.refuse" (dict "key" "dataflow.launch.cancelAfterDrain" "wrong" (printf "follows a drain, and dataflow.launch.onUninstall is %s" $v.dataflow.launch.onUninstall) "out" "set it to false, or dataflow.launch.onUninstall=drain") }}
+{{- end }}
 {{- end }}

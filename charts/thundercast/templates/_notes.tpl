@@ -58,11 +58,33 @@ http(s)://{{ $d.host }}{{ $path }}/   once its name leads to the Gateway's addre
 {{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DirectRunner") }}
 - Beam's DirectRunner cleans: it acknowledges what it has not finished, so a restart of its pod loses batches (dataflow.runner).
 {{- end }}
-{{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DataflowRunner") (not $v.dataflow.launch.workerServiceAccount) }}
-- Dataflow's workers run as the project's default compute account, which may do far more than they need (dataflow.launch.workerServiceAccount).
-{{- end }}
 {{- if and $v.trainer.enabled (lt (int $v.trainer.replicas) 2) }}
 - There is one trainer: while its pod is replaced nobody learns or predicts (trainer.replicas).
+{{- end }}
+{{- end }}
+
+{{/* What becomes of the job on Dataflow at an uninstallation. */}}
+{{- define "thundercast.notes.job" -}}
+{{- $launch := .Values.dataflow.launch -}}
+{{- $part := dict "root" . "component" "dataflow" "values" .Values.dataflow -}}
+{{- $job := include "dataflow.job" $part -}}
+{{- $deadline := int (include "dataflow.stopDeadline" $part) -}}
+{{- $listed := printf "gcloud dataflow jobs list --project=%s --region=%s --status=active --filter=name=%s" .Values.global.project $launch.region $job -}}
+{{- if eq $launch.onUninstall "drain" -}}
+- the Dataflow job {{ $job }} while it drains: it finishes what it has read, and keeps each shard's state beside the checkpoints for the next job to go on from;
+    what it has not read stays in the subscription for 7 days. If it has not ended after {{ $launch.stopSeconds }} s it {{ $launch.cancelAfterDrain | ternary "is cancelled" "ends later, by itself" }}
+{{- else if eq $launch.onUninstall "cancel" -}}
+- no Dataflow job: {{ $job }} is cancelled, and what it holds is lost with it. The next job starts from the snapshots of every {{ $.Values.dataflow.pipeline.snapshotDates }} dates, and has delivered
+    again what came since the oldest of them
+{{- else -}}
+- the Dataflow job {{ $job }}, which goes on reading, publishing and costing until it is drained (`gcloud dataflow jobs drain JOB_ID --region={{ $launch.region }}`)
+{{- end }}
+    {{ $listed }}
+{{- if ne $launch.onUninstall "leave" }}
+    {{- if gt $deadline 285 }}
+    give it the time: helm uninstall -n {{ .Release.Namespace }} {{ .Release.Name }} --timeout={{ add (div (add $deadline 59) 60) 1 }}m
+    {{- end }}
+    if the pod that asks for it cannot run, uninstall with --no-hooks, and end the job yourself
 {{- end }}
 {{- end }}
 
