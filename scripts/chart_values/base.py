@@ -95,6 +95,7 @@ class Pod(Values):
     service_account: ServiceAccount = Field(default_factory=ServiceAccount, description="the account it runs as")
     resources: Resources = Field(default_factory=Resources, description="compute resources")
     extra_env: list[Object] = Field([], description="more variables, as `name` and `value` or `valueFrom`; they win over the chart's")
+    extra_init_containers: list[Object] = Field([], description="containers that run before the part's own")
     extra_volumes: list[Object] = Field([], description="more volumes of the pod")
     extra_volume_mounts: list[Object] = Field([], description="where they are mounted")
     pod_annotations: Labels = Field({}, description="annotations of the pod")

@@ -22,6 +22,9 @@ securityContext:
 {{- with .values.terminationGracePeriodSeconds }}
 terminationGracePeriodSeconds: {{ . }}
 {{- end }}
+{{- with .values.extraInitContainers }}
+initContainers: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with $global.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}

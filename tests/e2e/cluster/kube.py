@@ -116,6 +116,9 @@ class Namespace:
         said = [self.kubectl("get", "pods", "--output", "wide"), self.kubectl("get", "events", "--sort-by", ".lastTimestamp")[-3000:]]
         for pod in self.get("pods"):
             name = pod["metadata"]["name"]
+            for container in pod["status"].get("containerStatuses", []):
+                if ended := container["lastState"].get("terminated"):
+                    said.append(f"--- {name} ended: {ended.get('reason')}, exit code {ended.get('exitCode')}")
             with contextlib.suppress(Failed):
                 said.append(f"--- {name}\n{self.kubectl('logs', name, '--tail=8', '--all-containers')[-1500:]}")
         return "\n".join(said)

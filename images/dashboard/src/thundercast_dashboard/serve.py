@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -24,8 +26,15 @@ _OPTIONS: Final = {
 }
 
 
+def _variable(option: str) -> str:
+    """The environment variable of an option of Streamlit: ``server.fileWatcherType`` is ``STREAMLIT_SERVER_FILE_WATCHER_TYPE``."""
+    return "STREAMLIT_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", option).replace(".", "_").upper()
+
+
 def command(store: Path | str, port: int, host: str = "127.0.0.1") -> list[str]:
     """The command line that serves the dashboard until it is ended with SIGTERM or SIGINT.
+
+    What is set by a variable of Streamlit's own (``STREAMLIT_SERVER_FILE_WATCHER_TYPE=poll``, say) is left to it.
 
     Args:
         store: the SQLite store, or the name of another one (`store.named`); it need not be there yet.
@@ -40,5 +49,5 @@ def command(store: Path | str, port: int, host: str = "127.0.0.1") -> list[str]:
     options = _OPTIONS | {"server.address": host, "server.port": str(port)}
     for theme in (LIGHT, DARK):
         options |= {f"theme.{theme.name}.{key}": value for key, value in theme.streamlit.items()}
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    flags = [f"--{name}={value}" for name, value in options.items() if _variable(name) not in os.environ]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *flags, "--", "--store", str(store)]
