@@ -194,11 +194,28 @@ class DashboardNetwork(Network):
     )
 
 
+class DashboardCloudRun(Values):
+    """With `global.platform: cloudrun`, instead of `exposure`."""
+
+    access: Literal["iap", "invokers", "public"] = Field(
+        "iap",
+        description="who sees it: whom Google's Identity-Aware Proxy lets in; who has `roles/run.invoker` (`gcloud run services proxy`); or the whole internet",
+    )
+    ingress: Literal["all", "internal", "internal-and-cloud-load-balancing"] = Field(
+        "all", description="networks that it can be reached from"
+    )
+    min_instances: int = Field(0, ge=0, description="instances that are kept, and paid for, while nobody looks")
+    max_instances: int = Field(1, ge=1, description="instances at most; more than one need `cookieSecret.existingSecret`")
+    concurrency: int = Field(80, ge=1, le=1000, description="pages that one instance serves at a time")
+    timeout_seconds: int = Field(3600, ge=60, le=3600, description="a page's connection may live so long")
+
+
 class Dashboard(Part):
     """Values of charts/dashboard."""
 
     image: Image = Field(Image(repository="thundercast/dashboard"), description="image")
     replicas: int = Field(2, ge=1, description="pods, unless something scales it")
+    cloud_run: DashboardCloudRun = Field(default_factory=DashboardCloudRun, description="with `global.platform: cloudrun`")
     exposure: Literal["none", "clusterIP", "nodePort", "loadBalancer", "ingress", "gateway"] = Field(
         "clusterIP", description="how it is reached: not at all but by port-forward, within the cluster, or from outside"
     )

@@ -108,8 +108,27 @@ class NetworkPolicies(Values):
     )
 
 
+class CloudRun(Values):
+    """With `platform: cloudrun`."""
+
+    annotations: Labels = Field(
+        {},
+        description="annotations of every revision and execution, as `run.googleapis.com/vpc-access-egress`; Cloud Run takes its own list only",
+    )
+    task_timeout_seconds: int = Field(
+        604_800, ge=60, le=604_800, description="a Job's task ends after so long, and goes on where it was if it is tried again"
+    )
+    retries: int = Field(3, ge=0, le=10, description="a Job's task that fails is tried again so often")
+
+
 class Global(Values):
     """What all parts share."""
+
+    platform: Literal["kubernetes", "cloudrun"] = Field(
+        "kubernetes",
+        description="where the parts run; `cloudrun` renders Cloud Run's Services, Jobs and WorkerPools instead (docs/deploy-cloud-run.md)",
+    )
+    cloud_run: CloudRun = Field(default_factory=CloudRun, description="with platform `cloudrun`")
 
     image: Images = Field(default_factory=Images, description="where images come from")
     project: str = Field("", pattern=r"^([a-z][-a-z0-9:.]{4,61}[a-z0-9])?$", description="id of the Google Cloud project; must be given")

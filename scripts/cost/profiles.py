@@ -8,7 +8,6 @@ from typing import Final
 from cost.pods import Asked, asked
 
 _DATAFLOW: Final = {"cleaner": {"runner": "dataflow"}, "dataflow": {"enabled": True}}
-_RUN: Final = {"trainer": {"replicas": 1}, "dashboard": {"autoscaling": {"kind": "none"}, "replicas": 1}, "monitoring": {"kind": "none"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +30,5 @@ def profiles() -> tuple[Profile, ...]:
         Profile("local", "`values-local.yaml`: a cluster of your own with stand-ins", "own", asked("values-local.yaml")),
         Profile("GKE, worker", "`values-gke.yaml` on Autopilot", "gke", asked("values-gke.yaml")),
         Profile("GKE, Dataflow", "the same with `cleaner.runner: dataflow`", "gke", asked("values-gke.yaml", more=_DATAFLOW)),
-        Profile("Cloud Run", "one instance of each part, the same images and limits", "run", asked("values-gke.yaml", more=_RUN)),
+        Profile("Cloud Run", "`values-cloudrun.yaml`: one instance of each part", "run", asked("values-cloudrun.yaml")),
     )

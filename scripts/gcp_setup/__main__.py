@@ -28,7 +28,12 @@ Region = Annotated[str, typer.Option(help="Where the cluster, the images and Dat
 Release = Annotated[str, typer.Option(help="Name of the Helm release, and label of everything that is made.")]
 Namespace = Annotated[str, typer.Option(help="Namespace of the cluster that it runs in.")]
 Cluster = Annotated[str, typer.Option(help="Name of the cluster, also of one that is there. [default: the release's name]")]
-Values = Annotated[list[Path] | None, typer.Option(help="A values file, laid over values-gke.yaml; can be given more than once.")]
+Values = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A values file, laid over values-gke.yaml (over values-cloudrun.yaml if it says that platform); can be given more than once."
+    ),
+]
 Host = Annotated[str, typer.Option(help="Name that people type to see the dashboard; without it only this machine sees it.")]
 Tag = Annotated[str, typer.Option(help="Tag of the images. [default: the commit; without a repository the chart's version]")]
 
@@ -69,7 +74,9 @@ def _going(choice: Choice, *, needs: tuple[str, ...]) -> Going:
     return Going(run=programs, things=listing.things(choice, number_of(said, choice.project)))
 
 
-_ALL = ("gcloud", "bq", "kubectl", "helm", "gke-gcloud-auth-plugin")
+def _needed(choice: Choice) -> tuple[str, ...]:
+    """Programs that must be there."""
+    return ("gcloud", "bq", *(() if choice.on_cloud_run else ("kubectl", "helm", "gke-gcloud-auth-plugin")))
 
 
 @app.command(epilog="Example: `scripts/gcp plan --project my-project --region europe-west1`")
@@ -84,7 +91,7 @@ def plan(
             project=project, region=region, release=release, namespace=namespace, cluster=cluster, files=values or (), host=host, tag=tag
         )
         _refuse_missing_images(choice)
-        going = Going(run=programs, things=listing.things(choice)) if offline else _going(choice, needs=_ALL)
+        going = Going(run=programs, things=listing.things(choice)) if offline else _going(choice, needs=_needed(choice))
         print(f"Thundercast as {choice.release} in project {choice.project}, {choice.region}, images {choice.tag}\n")
         for thing, found, commands in going.would(offline=offline):
             print(f"{thing.key}" + (f" ({thing.about})" if thing.about else "") + ("" if offline else f": {told(found)}"))
@@ -109,7 +116,9 @@ def up(
             project=project, region=region, release=release, namespace=namespace, cluster=cluster, files=values or (), host=host, tag=tag
         )
         _refuse_missing_images(choice)
-        _going(choice, needs=_ALL).up()
+        if choice.on_cloud_run and host:
+            raise BadChoice("--host is of a cluster's Ingress: leave it out; Cloud Run gives the dashboard an address of its own")
+        _going(choice, needs=_needed(choice)).up()
         print()
         print("\n".join(address(choice)))
 
@@ -125,10 +134,11 @@ def verify(
         choice = _choice(
             project=project, region=region, release=release, namespace=namespace, cluster=cluster, files=values or (), host=host, tag=tag
         )
-        going = _going(choice, needs=_ALL)
-        going.reach_cluster()
+        going = _going(choice, needs=_needed(choice))
+        if not choice.on_cloud_run:
+            going.reach_cluster()
         wrong = going.verify()
-        if "release" not in {key.partition(" ")[0] for key in wrong}:
+        if not choice.on_cloud_run and "release" not in {key.partition(" ")[0] for key in wrong}:
             wrong += pods_not_ready(choice)
             if test:
                 done = programs(
@@ -166,8 +176,9 @@ def down(
         if whole_project:
             _delete_project(choice, yes=yes)
             return
-        going = _going(choice, needs=_ALL)
-        going.reach_cluster()
+        going = _going(choice, needs=_needed(choice))
+        if not choice.on_cloud_run:
+            going.reach_cluster()
         remove, stay = going.going(keep_data=keep_data)
         if remove:
             print("These are removed, in this order:")
@@ -234,6 +245,8 @@ def pods_not_ready(choice: Choice) -> list[str]:
 
 def address(choice: Choice) -> list[str]:
     """Where the dashboard is, and what is yet to do for it to be seen there."""
+    if choice.on_cloud_run:
+        return handed_over(choice)
     shown_by, name = choice.values.dashboard, f"{choice.release}-dashboard"
     at = f"--namespace={choice.namespace} --context={choice.context}"
     path = f"/{shown_by.base_url_path}" if shown_by.base_url_path else ""
@@ -259,6 +272,22 @@ def address(choice: Choice) -> list[str]:
                 f"  kubectl port-forward deployment/{name} 8501:8501 {at}",
                 f"  then open http://localhost:8501{path}/",
             ]
+
+
+def handed_over(choice: Choice) -> list[str]:
+    """On Cloud Run the parts come last, by two more commands."""
+    files = [word for file in choice.files for word in ("--values", _short(file))]
+    sets = [
+        word for key, text in choice.sets.items() for word in ("--set" if text in ("true", "false") else "--set-string", f"{key}={text}")
+    ]
+    rendered = ("helm", "template", choice.release, _short(CHART), *files, *sets)
+    return [
+        "What the parts need is there. Now the parts themselves (docs/deploy-cloud-run.md):",
+        f"  helm dependency build {_short(CHART)}",
+        f"  {shown(rendered)} > cloudrun.yaml",
+        f"  scripts/cloudrun replace cloudrun.yaml --project {choice.project} --region {choice.region}",
+        f"  gcloud run jobs execute {choice.release}-simulator --project={choice.project} --region={choice.region}",
+    ]
 
 
 def _address_of(kind: str, name: str, choice: Choice) -> str:

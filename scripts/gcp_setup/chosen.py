@@ -18,6 +18,7 @@ from thundercast.adapters.settings import CloudSettings
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "charts" / "thundercast"
 PROFILE: Final = CHART / "values-gke.yaml"
+ON_CLOUD_RUN: Final = CHART / "values-cloudrun.yaml"
 PARTS: Final = ("simulator", "cleaner", "trainer", "dashboard", "dataflow")
 """Parts whose pods act as a Google service account."""
 LABEL: Final = "thundercast"
@@ -76,6 +77,11 @@ class Choice:
         return self.values.dataflow.enabled and self.values.dataflow.runner == "DataflowRunner"
 
     @property
+    def on_cloud_run(self) -> bool:
+        """Whether the parts run there: then there is no cluster, and the parts themselves are handed over by scripts/cloudrun."""
+        return self.values.global_.platform == "cloudrun"
+
+    @property
     def from_bigquery(self) -> bool:
         return str(getattr(self.values.simulator.settings, "source", "")).startswith("bigquery:")
 
@@ -114,7 +120,7 @@ def choose(
     *, project: str, region: str, release: str, namespace: str, cluster: str = "", tag: str, revision: str = "", host: str = "",
     files: Sequence[Path] = (),
 ) -> Choice:  # fmt: skip
-    """What follows from the flags and the user's values files, which are laid over values-gke.yaml.
+    """What follows from the flags and the user's values files, laid over values-gke.yaml, or over values-cloudrun.yaml if they say so.
 
     Raises:
         BadChoice: something in them cannot be used.
@@ -126,10 +132,12 @@ def choose(
     _check("--release", release, rf"[a-z]([a-z0-9-]{{0,{longest - 2}}}[a-z0-9])?", f"{longest} small letters, digits and dashes at most")
     _check("--namespace", namespace, r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "the name of a namespace")
     _check("--tag", tag, r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "the tag of an image")
-    every = (PROFILE, *(file.resolve() for file in files))
-    given: dict[str, Any] = {}
-    for file in every:
-        given = merged(given, _read(file))
+    own: dict[str, Any] = {}
+    for file in files:
+        own = merged(own, _read(file))
+    profile = ON_CLOUD_RUN if (own.get("global") or {}).get("platform") == "cloudrun" else PROFILE
+    every = (profile, *(file.resolve() for file in files if file.resolve() != profile))
+    given = merged(_read(profile), own)
     sets = _sets(given, project=project, region=region, release=release, tag=tag, host=host)
     for key, text in sets.items():
         given = merged(given, _nested(key, text))

@@ -20,7 +20,8 @@ _WAITS: Final = "20m"
 
 def grants(choice: Choice) -> list[Grant]:
     """Every role that is granted."""
-    given = [*grants_of_parts(choice), *grants_of_platform(choice), *grants_of_service_agent(choice), *grants_of_identities(choice)]
+    given = [*grants_of_parts(choice), *grants_of_platform(choice), *grants_of_service_agent(choice)]
+    given += [] if choice.on_cloud_run else grants_of_identities(choice)
     if choice.own_registry:
         return given
     # Images come from elsewhere: nothing is built, and whoever keeps them lets the nodes pull.
@@ -33,7 +34,7 @@ def things(choice: Choice, number: str = "PROJECT_NUMBER") -> list[Thing]:
     Args:
         number: the project's number, once it is known.
     """
-    identities = grants_of_identities(choice)
+    identities = [] if choice.on_cloud_run else grants_of_identities(choice)
     before = [given for given in grants(choice) if given not in identities]
     return [
         making.apis(choice),
@@ -42,12 +43,11 @@ def things(choice: Choice, number: str = "PROJECT_NUMBER") -> list[Thing]:
         *making.registry(choice),
         *(making.grant(choice, given, number) for given in before),
         *making.private_access(choice),
-        cluster(choice),
+        *([] if choice.on_cloud_run else [cluster(choice)]),
         # The pool of identities that they name is there once the cluster is.
         *(making.grant(choice, given, number) for given in identities),
         *images(choice),
-        credentials(choice),
-        release(choice),
+        *([] if choice.on_cloud_run else [credentials(choice), release(choice)]),
     ]
 
 

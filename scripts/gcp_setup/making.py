@@ -17,11 +17,13 @@ BOOTSTRAP: Final = ".venv/bin/thundercast"
 def apis(choice: Choice) -> Thing:
     """The services that the values need."""
     wants = {
-        "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudresourcemanager", "compute", "container", "iam",
-        "iamcredentials", "logging", "monitoring", "pubsub", "storage",
+        "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudresourcemanager", "iam", "iamcredentials", "logging",
+        "pubsub", "storage",
     }  # fmt: skip
-    wants |= {"dataflow"} if choice.on_dataflow else set()
-    wants |= {"iap"} if choice.values.dashboard.iap.enabled else set()
+    wants |= {"run"} if choice.on_cloud_run else {"compute", "container", "monitoring"}
+    wants |= {"dataflow", "compute"} if choice.on_dataflow else set()
+    shown = choice.values.dashboard
+    wants |= {"iap"} if (shown.cloud_run.access == "iap" if choice.on_cloud_run else shown.iap.enabled) else set()
     names = sorted(f"{name}.googleapis.com" for name in wants)
 
     def read(answer: Any) -> Found:
@@ -39,7 +41,8 @@ def apis(choice: Choice) -> Thing:
 def accounts(choice: Choice) -> list[Thing]:
     """A service account for each part, the nodes, the builds and Dataflow's workers."""
     wanted_accounts = {account_of(choice, part): f"Thundercast's {part}" for part in choice.running()}
-    wanted_accounts[choice.account("nodes")] = "nodes of Thundercast's cluster"
+    if not choice.on_cloud_run:
+        wanted_accounts[choice.account("nodes")] = "nodes of Thundercast's cluster"
     if choice.own_registry:
         wanted_accounts[choice.account("build")] = "builds of Thundercast's images"
     if choice.on_dataflow:

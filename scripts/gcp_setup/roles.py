@@ -95,9 +95,12 @@ def _where(choice: Choice, role: dict[str, Any]) -> list[tuple[Place, str]]:
 def grants_of_platform(choice: Choice) -> list[Grant]:
     """What the cluster's nodes and the builds may do, so that neither needs the project's default account."""
     nodes, build = choice.account("nodes"), choice.account("build")
-    return [
+    of_nodes = [
         Grant(nodes, "roles/container.defaultNodeServiceAccount", "project", choice.project),
         Grant(nodes, "roles/artifactregistry.reader", "registry", choice.registry),
+    ]
+    return [
+        *([] if choice.on_cloud_run else of_nodes),
         Grant(build, "roles/logging.logWriter", "project", choice.project),
         Grant(build, "roles/artifactregistry.writer", "registry", choice.registry),
         # Sources are uploaded beside the checkpoints, into builds/.

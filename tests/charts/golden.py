@@ -10,7 +10,7 @@ import yaml
 from charts.rendering import notes, profile, render
 
 PLACE: Final = Path(__file__).parent / "golden"
-CASES: Final = ("local", "gke", "dataflow", "volume")
+CASES: Final = ("local", "gke", "dataflow", "volume", "cloudrun")
 
 
 def _plain(thing: dict[str, Any]) -> dict[str, Any]:

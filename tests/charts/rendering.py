@@ -34,6 +34,15 @@ PROFILES: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "gke": (("values-gke.yaml",), GKE),
 }
 """Values files of the umbrella and what a user adds to them, by the name of the profile."""
+CLOUD_RUN = {
+    **GKE,
+    "dashboard": {},
+    **{
+        part: {"serviceAccount": {"googleServiceAccount": f"tc-{part}@my-project.iam.gserviceaccount.com"}}
+        for part in ("simulator", "cleaner", "trainer", "dashboard", "dataflow", "bootstrap")
+    },
+}
+"""What a user of values-cloudrun.yaml must say. No profile of a cluster: tests/charts/test_cloudrun.py has its own promises."""
 
 
 @functools.cache
@@ -61,6 +70,8 @@ def run(helm: str, *words: str | Path, text: str | None = None) -> str:
 
 def profile(name: str) -> tuple[list[Path], Mapping[str, Any]]:
     """Files and further values of a profile, or of a corner case (`ci/NAME-values.yaml`)."""
+    if name == "cloudrun":
+        return [UMBRELLA / "values-cloudrun.yaml"], CLOUD_RUN
     if name in PROFILES:
         files, more = PROFILES[name]
         return [UMBRELLA / file for file in files], more

@@ -58,4 +58,56 @@
 {{- if and $v.dataflow.enabled $v.dataflow.launch.cancelAfterDrain (ne $v.dataflow.launch.onUninstall "drain") }}
 {{- include "common.refuse" (dict "key" "dataflow.launch.cancelAfterDrain" "wrong" (printf "follows a drain, and dataflow.launch.onUninstall is %s" $v.dataflow.launch.onUninstall) "out" "set it to false, or dataflow.launch.onUninstall=drain") }}
 {{- end }}
+{{- if eq $g.platform "cloudrun" }}
+{{- include "thundercast.cloudRunGuards" . }}
+{{- end }}
+{{- end }}
+
+{{/* What there is not on Cloud Run: values for it would be passed over in silence. */}}
+{{- define "thundercast.cloudRunGuards" -}}
+{{- $v := .Values }}
+{{- $g := $v.global }}
+{{- if $g.emulators.enabled }}
+{{- include "common.refuse" (dict "key" "global.emulators.enabled" "wrong" "stand-ins run in a cluster, and global.platform is cloudrun" "out" "set it to false, or global.platform=kubernetes") }}
+{{- end }}
+{{- if $g.checkpoints.volume.enabled }}
+{{- include "common.refuse" (dict "key" "global.checkpoints.volume.enabled" "wrong" "Cloud Run has no volumes of a cluster" "out" "set it to false, and global.checkpoints.place=gs://BUCKET/PREFIX") }}
+{{- end }}
+{{- if ne $g.lock "checkpoints" }}
+{{- include "common.refuse" (dict "key" "global.lock" "wrong" "Cloud Run has no Leases" "out" "set global.lock=checkpoints, an object beside the checkpoints") }}
+{{- end }}
+{{- if eq $v.cleaner.runner "beam-direct" }}
+{{- include "common.refuse" (dict "key" "cleaner.runner" "wrong" "beam-direct is not durable, and Cloud Run replaces instances when it likes" "out" "set cleaner.runner=worker or dataflow") }}
+{{- end }}
+{{- if ne $v.monitoring.kind "none" }}
+{{- include "common.refuse" (dict "key" "monitoring.kind" "wrong" "nothing scrapes on Cloud Run" "out" "set monitoring.kind=none; the dashboard's page Stream shows the table `status`") }}
+{{- end }}
+{{- if $v.monitoring.dashboards.enabled }}
+{{- include "common.refuse" (dict "key" "monitoring.dashboards.enabled" "wrong" "there are no ConfigMaps on Cloud Run" "out" "set it to false") }}
+{{- end }}
+{{- if $v.check.enabled }}
+{{- include "common.refuse" (dict "key" "check.enabled" "wrong" "`helm test` needs a release in a cluster" "out" "set it to false") }}
+{{- end }}
+{{- if $v.extraObjects }}
+{{- include "common.refuse" (dict "key" "extraObjects" "wrong" "Cloud Run takes Services, Jobs and WorkerPools only" "out" "leave it empty") }}
+{{- end }}
+{{- if ne $v.dashboard.exposure "none" }}
+{{- include "common.refuse" (dict "key" "dashboard.exposure" "wrong" (printf "%s is a way into a cluster" $v.dashboard.exposure) "out" "set dashboard.exposure=none; dashboard.cloudRun.access says who sees it on Cloud Run") }}
+{{- end }}
+{{- if ne $v.dashboard.autoscaling.kind "none" }}
+{{- include "common.refuse" (dict "key" "dashboard.autoscaling.kind" "wrong" "Cloud Run scales by itself" "out" "set it to none; dashboard.cloudRun.minInstances and .maxInstances bound it") }}
+{{- end }}
+{{- if and (gt (int $v.dashboard.cloudRun.maxInstances) 1) (not $v.dashboard.cookieSecret.existingSecret) }}
+{{- include "common.refuse" (dict "key" "dashboard.cookieSecret.existingSecret" "wrong" "several instances must sign cookies alike" "out" "name a secret of Secret Manager, with its version as dashboard.cookieSecret.key (latest), or set dashboard.cloudRun.maxInstances=1") }}
+{{- end }}
+{{- range $name := list "simulator" "cleaner" "trainer" "dashboard" "dataflow" "bootstrap" }}
+{{- $part := get $v $name }}
+{{- if $part.enabled }}
+{{- range $key := list "extraVolumes" "extraVolumeMounts" "extraInitContainers" "nodeSelector" "tolerations" "affinity" "priorityClassName" "podAnnotations" "podLabels" }}
+{{- if get $part $key }}
+{{- include "common.refuse" (dict "key" (printf "%s.%s" $name $key) "wrong" "there are no pods on Cloud Run" "out" "leave it empty") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -52,14 +52,19 @@ http(s)://{{ $d.host }}{{ $path }}/   once its name leads to the Gateway's addre
 - The dashboard is served without TLS (dashboard.ingress.tlsSecret or .managedCertificate).
 {{- end }}
 {{- end }}
-{{- if not $v.global.networkPolicy.enabled }}
+{{- if eq $v.global.platform "cloudrun" }}
+{{- if and $d.enabled (eq $d.cloudRun.access "public") }}
+- The whole internet sees the dashboard, without a login (dashboard.cloudRun.access=public).
+{{- end }}
+- Nothing scrapes: there are no metrics and no alerts, only the table {{ $v.global.dataset }}.status, which the dashboard's page Stream shows.
+{{- else if not $v.global.networkPolicy.enabled }}
 - Every pod may talk to every other (global.networkPolicy.enabled=false).
 {{- end }}
 {{- if and $v.dataflow.enabled (eq $v.dataflow.runner "DirectRunner") }}
 - Beam's DirectRunner cleans: it acknowledges what it has not finished, so a restart of its pod loses batches (dataflow.runner).
 {{- end }}
 {{- if and $v.trainer.enabled (lt (int $v.trainer.replicas) 2) }}
-- There is one trainer: while its pod is replaced nobody learns or predicts (trainer.replicas).
+- There is one trainer: while its {{ ternary "instance" "pod" (eq $v.global.platform "cloudrun") }} is replaced nobody learns or predicts (trainer.replicas).
 {{- end }}
 {{- end }}
 
@@ -118,4 +123,58 @@ http(s)://{{ $d.host }}{{ $path }}/   once its name leads to the Gateway's addre
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/* The notes for Cloud Run, where nothing is installed: what is to be done with what was rendered. */}}
+{{- define "thundercast.notes.cloudRun" -}}
+{{- $v := .Values -}}
+{{- $name := .Release.Name -}}
+Thundercast {{ .Chart.AppVersion }} as {{ .Release.Name }}, for Cloud Run. Nothing was installed: hand what `helm template` prints to scripts/cloudrun, or to `gcloud run services|jobs|worker-pools replace`.
+{{- if $v.bootstrap.enabled }}
+
+First, once, and again with a new version: topics, subscriptions, bucket and tables
+  gcloud run jobs execute {{ $name }}-bootstrap --wait
+{{- end }}
+{{- if $v.dataflow.enabled }}
+The Dataflow job (again after a change of dataflow.*; it drains when you say so, not when the rest is deleted)
+  gcloud run jobs execute {{ $name }}-dataflow --wait
+{{- end }}
+{{- if $v.simulator.enabled }}
+The stream
+  gcloud run jobs execute {{ $name }}-simulator
+{{- end }}
+{{- if $v.dashboard.enabled }}
+
+The dashboard
+  gcloud run services describe {{ $name }}-dashboard --format='value(status.url)'
+  {{- if eq $v.dashboard.cloudRun.access "iap" }}
+  who may see it: gcloud iap web add-iam-policy-binding --resource-type=cloud-run --service={{ $name }}-dashboard --member=user:YOU --role=roles/iap.httpsResourceAccessor
+  {{- else if eq $v.dashboard.cloudRun.access "invokers" }}
+  from this machine: gcloud run services proxy {{ $name }}-dashboard --port=8501, then open http://localhost:8501
+  {{- end }}
+{{- end }}
+
+If something is amiss
+{{- if eq $v.trainer.mode "pull" }}
+  gcloud run worker-pools describe {{ $name }}-trainer      whether its instance runs
+{{- else }}
+  gcloud run services describe {{ $name }}-trainer      whether its instance runs
+{{- end }}
+  gcloud run jobs executions list --job={{ $name }}-simulator      how the stream's executions ended
+  gcloud logging read 'labels.release="{{ $name }}"' --limit=50      what the parts say last
+
+{{- with include "thundercast.notes.risks" . | trim }}
+
+Mind
+{{- . | nindent 2 }}
+{{- end }}
+
+Roles that the accounts need, each once (docs/deploy-cloud-run.md has the commands)
+{{- include "thundercast.notes.roles" . }}
+
+Deleting the Services, Jobs and WorkerPools leaves behind
+  - topics and subscriptions, the dataset {{ $v.global.dataset }}{{ with $v.global.checkpoints.place }}, and what is in {{ . }}{{ end }}
+{{- if $v.dataflow.enabled }}
+  - the Dataflow job, which goes on reading, publishing and costing until it is drained (`gcloud dataflow jobs drain JOB_ID --region={{ $v.dataflow.launch.region }}`)
+{{- end }}
 {{- end }}

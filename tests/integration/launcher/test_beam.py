@@ -16,6 +16,7 @@ from google.cloud import dataflow_v1beta3 as dataflow_client
 from google.cloud import storage
 from google.protobuf import json_format
 
+import discovery
 from integration.launcher.conftest import ACCOUNT, IMAGE, NAME, Launcher
 from integration.launcher.test_launching import specification
 from thundercast_dataflow import streaming
@@ -23,7 +24,6 @@ from thundercast_dataflow.__main__ import main as clean_on_dataflow
 from thundercast_dataflow.options import StreamingSettings
 from thundercast_launcher import template
 from thundercast_launcher.specification import SPECIFICATION
-from unit.launcher import discovery
 from unit.launcher.dataflow_api import FakeDataflow, Fate
 
 # Beam speaks HTTP only to an endpoint with `localhost` or `sandbox` in it. With the former it makes a job for a local service; with the latter,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
+import discovery
 from integration.launcher.conftest import NAME, Launcher
 from thundercast_launcher.specification import SPECIFICATION
-from unit.launcher import discovery
 from unit.launcher.dataflow_api import Call, FakeDataflow
 
 

@@ -20,8 +20,8 @@ from aiohttp import web
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.protobuf import json_format
 
-from unit.launcher import discovery
-from unit.launcher.discovery import Method, Violation
+import discovery
+from discovery import Method, Violation
 
 ENDED = {f"JOB_STATE_{name}" for name in ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED")}
 SUMMARY = (

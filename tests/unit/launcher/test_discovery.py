@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from unit.launcher import discovery
+import discovery
+from discovery import Violation, check
 from unit.launcher.dataflow_api import FakeDataflow
-from unit.launcher.discovery import Violation, check
 
 JOBS = "/v1b3/projects/demo-project/locations/us-central1/jobs"
 

@@ -1,4 +1,4 @@
-"""Dataflow's API as Google publishes it: the discovery document that google-api-python-client carries, as JSON Schema."""
+"""APIs as Google publishes them: the discovery documents that google-api-python-client carries, as JSON Schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import googleapiclient
 import jsonschema
 
-DOCUMENT = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents" / "dataflow.v1b3.json"
+DOCUMENTS = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
+DATAFLOW, CLOUD_RUN = "dataflow.v1b3", "run.v1"
 SYSTEM = {"$alt": "json;enum-encoding=int"}
 """What Google's clients say to every API of the kind, beside the API's own parameters."""
 _FORMATS = {
@@ -47,8 +48,8 @@ class Method:
 
 
 @cache
-def document() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(DOCUMENT.read_text())
+def document(api: str = DATAFLOW) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((DOCUMENTS / f"{api}.json").read_text())
     return found
 
 
@@ -65,9 +66,9 @@ def method_of(verb: str, path: str) -> tuple[Method, dict[str, str]]:
     raise Violation(f"there is no method {verb} {path}")
 
 
-def check(schema: str, value: object) -> None:
+def check(schema: str, value: object, *, api: str = DATAFLOW) -> None:
     """Passes if the value is of the schema, and has nothing that the schema does not name."""
-    for error in sorted(_validator(schema).iter_errors(value), key=lambda error: list(map(str, error.path))):
+    for error in sorted(_validator(schema, api).iter_errors(value), key=lambda error: list(map(str, error.path))):
         raise Violation(f"{schema}.{'.'.join(map(str, error.path))}: {error.message[:500]}")
 
 
@@ -85,13 +86,13 @@ def check_query(method: Method, query: Mapping[str, str]) -> None:
 
 
 @cache
-def _validator(schema: str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{schema}", "$defs": _definitions()})
+def _validator(schema: str, api: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{schema}", "$defs": _definitions(api)})
 
 
 @cache
-def _definitions() -> dict[str, Any]:
-    return {name: converted(schema) for name, schema in document()["schemas"].items()}
+def _definitions(api: str) -> dict[str, Any]:
+    return {name: converted(schema) for name, schema in document(api)["schemas"].items()}
 
 
 def converted(schema: Mapping[str, Any]) -> dict[str, Any]:
