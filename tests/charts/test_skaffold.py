@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from charts.rendering import HELMS, KUBERNETES, built, objects, one, pods, run
+from charts.rendering import CLOUD_RUN, HELMS, KUBERNETES, built, objects, one, pods, run
 from unit.skaffold.schema import Config, modules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,12 +42,14 @@ def filled(template: str, repository: str) -> str:
 def installed(helm: str, *profiles: str) -> tuple[Config, list[dict[str, Any]]]:
     """The module, and what it would install."""
     module = modules(TEXT, *profiles)["thundercast"]
-    assert module.deploy is not None
-    (release,) = module.deploy.helm.releases
-    repository = ENV["SKAFFOLD_DEFAULT_REPO"] if "gke" in profiles else "localhost/thundercast"
+    release = module.release
+    repository = ENV["SKAFFOLD_DEFAULT_REPO"] if {"gke", "cloudrun"} & set(profiles) else "localhost/thundercast"
     words: list[str | Path] = ["template", release.name, built(helm), "--kube-version", KUBERNETES]
     for file in release.valuesFiles:
-        words += ["--values", ROOT / file]
+        if "{{" in file:
+            own = Path(tempfile.mkdtemp()) / "own.yaml"
+            own.write_text(yaml.safe_dump({part: value for part, value in CLOUD_RUN.items() if "serviceAccount" in value}))
+        words += ["--values", own if "{{" in file else ROOT / file]
     for key, template in release.setValueTemplates.items():
         words += ["--set", f"{key}={filled(template, repository)}"]
     return module, objects(run(helm, *words))
@@ -84,3 +87,15 @@ def test_what_is_forwarded_and_verified_is_there(profiles: tuple[str, ...]) -> N
     labels = manifest["spec"]["template"]["metadata"]["labels"]
     policy = json.dumps(one(things, "NetworkPolicy", "-trainer")["spec"]["ingress"])
     assert json.dumps({"matchLabels": labels}) in policy
+
+
+@pytest.mark.parametrize("helm", HELMS)
+def test_on_cloud_run_every_part_runs_an_image_that_was_built(helm: str) -> None:
+    module, things = installed(helm, "cloudrun")
+    assert (module.portForward, module.verify) == ([], [])
+    assert module.deploy is not None
+    assert module.deploy.cloudrun is not None
+    assert {thing["kind"] for thing in things} == {"Service", "Job", "WorkerPool"}
+    images = re.findall(r"image: (\S+)", yaml.safe_dump_all(things))
+    assert len(images) == len(things)
+    assert all(DIGEST in image for image in images)

@@ -95,8 +95,18 @@ class Helm(Strict):
     releases: Annotated[list[Release], Field(min_length=1)]
 
 
-class Deploy(Strict):
+class CloudRun(Strict):
+    projectid: str = ""
+    region: str = ""
+
+
+class Manifests(Strict):
     helm: Helm
+
+
+class Deploy(Strict):
+    helm: Helm | None = None
+    cloudrun: CloudRun | None = None
     statusCheckDeadlineSeconds: int = 600
 
 
@@ -160,10 +170,20 @@ class Config(Strict):
     metadata: Metadata
     requires: list[Requirement] = []
     build: Build = Build()
+    manifests: Manifests | None = None
     deploy: Deploy | None = None
     portForward: list[PortForward] = []
     verify: list[Verify] = []
     profiles: list[Profile] = []
+
+    @property
+    def release(self) -> Release:
+        """The release that is installed, or rendered for Cloud Run."""
+        assert self.deploy is not None
+        helm = self.deploy.helm or (self.manifests and self.manifests.helm)
+        assert helm, "nothing is rendered"
+        (release,) = helm.releases
+        return release
 
 
 def modules(text: str, *profiles: str) -> dict[str, Config]:

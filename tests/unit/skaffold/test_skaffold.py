@@ -17,7 +17,16 @@ from unit.skaffold.schema import Config, modules
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "skaffold.yaml").read_text()
 PREFIX = "localhost/thundercast/"
-PROFILES: list[tuple[str, ...]] = [(), ("local",), ("beam",), ("gke",), ("gke", "dataflow"), ("buildah",), ("buildah", "gke")]
+PROFILES: list[tuple[str, ...]] = [
+    (),
+    ("local",),
+    ("beam",),
+    ("gke",),
+    ("gke", "dataflow"),
+    ("cloudrun",),
+    ("buildah",),
+    ("buildah", "gke"),
+]
 BUILDER = runpy.run_path(str(ROOT / "scripts" / "build-images"))
 
 
@@ -64,10 +73,8 @@ def test_the_launcher_is_built_on_the_worker() -> None:
 def test_no_image_is_named_that_is_not_built(profiles: tuple[str, ...]) -> None:
     found = modules(TEXT, *profiles)
     built = {re.sub(r"[^A-Za-z0-9]", "_", artifact.image) for artifact in found["images"].build.artifacts}
-    deploy = found["thundercast"].deploy
-    assert deploy is not None
     named = set()
-    for value in deploy.helm.releases[0].setValueTemplates.values():
+    for value in found["thundercast"].release.setValueTemplates.values():
         named |= set(re.findall(r"\.IMAGE_(?:REPO|TAG|DIGEST|FULLY_QUALIFIED)_(\w+)}}", value))
     assert named == built
     assert {re.sub(r"[^A-Za-z0-9]", "_", test.container.image) for test in found["thundercast"].verify} <= built
@@ -76,9 +83,9 @@ def test_no_image_is_named_that_is_not_built(profiles: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("profiles", PROFILES)
 def test_files_and_folders_that_are_named_are_there(profiles: tuple[str, ...]) -> None:
     module = config("thundercast", *profiles)
-    assert module.deploy is not None
-    (release,) = module.deploy.helm.releases
-    named = [release.chartPath, *release.valuesFiles, *(test.executionMode.kubernetesCluster.jobManifestPath for test in module.verify)]
+    release = module.release
+    files = [file for file in release.valuesFiles if "{{" not in file]
+    named = [release.chartPath, *files, *(test.executionMode.kubernetesCluster.jobManifestPath for test in module.verify)]
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
