@@ -107,7 +107,7 @@ def measured(history: pa.Table, name: str, *, texts: Texts, palette: Palette) ->
 @cache
 def _measured_spec(name: str, texts: Texts, palette: Palette) -> str:
     zero = name in ("wdsp", "prcp")
-    y = alt.Y("value:Q", title=UNITS[name], scale=alt.Scale(zero=zero, nice=True), axis=alt.Axis(format="~g", tickCount=4))
+    y = alt.Y("value:Q", title=UNITS[name], scale=alt.Scale(zero=zero, nice=True), axis=alt.Axis(format="~f", tickCount=4))
     tooltip = [
         alt.Tooltip("day:T", title=texts("skill.axis_date"), format="%Y-%m-%d", formatType="utc"),
         alt.Tooltip("value:Q", title=f"{texts(f'measure.{name}')} ({UNITS[name]})", format=".1f"),
