@@ -34,7 +34,7 @@ def filled(template: str, repository: str) -> str:
         if not image:
             return ENV[name]
         full = f"{repository}/{image.replace('_', '-')}"
-        return {"REPO": full, "TAG": "abc", "DIGEST": DIGEST, "FULLY_QUALIFIED": f"{full}:abc@{DIGEST}"}[kind]
+        return {"REPO": full, "TAG": "c-1234567", "DIGEST": DIGEST, "FULLY_QUALIFIED": f"{full}:c-1234567@{DIGEST}"}[kind]
 
     return re.sub(r"{{\.(\w+)}}", value, template)
 

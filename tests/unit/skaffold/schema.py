@@ -66,6 +66,7 @@ class Artifact(Strict):
 
 class GitTagger(Strict):
     variant: Literal["Tags", "CommitSha", "AbbrevCommitSha", "TreeSha", "AbbrevTreeSha"] = "Tags"
+    prefix: str = ""
 
 
 class TagPolicy(Strict):

@@ -63,6 +63,15 @@ def test_all_profiles_together_build_the_projects_images_from_their_files() -> N
     assert built == {f"{PREFIX}{name}": path.relative_to(ROOT).as_posix() for name, path in BUILDER["DOCKERFILES"].items()}
 
 
+@pytest.mark.parametrize("profiles", PROFILES)
+def test_no_tag_is_a_number(profiles: tuple[str, ...]) -> None:
+    """`--set x.tag=1234567` is a number to Helm, and the chart's tags are text."""
+    policy = config("images", *profiles).build.tagPolicy
+    assert policy is not None
+    with pytest.raises(ValueError, match="could not convert"):
+        float(f"{policy.gitCommit.prefix}1234567")
+
+
 def test_the_launcher_is_built_on_the_worker() -> None:
     (launcher,) = [one for one in config("images", "gke", "dataflow").build.artifacts if one.image.endswith("/launcher")]
     assert [(need.image, need.alias) for need in launcher.requires] == [(f"{PREFIX}dataflow", "WORKER")]
