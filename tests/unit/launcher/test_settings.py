@@ -15,7 +15,7 @@ from thundercast_launcher.specification import more_options
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "images" / "launcher" / "README.md"
-CHART = ROOT / "charts" / "dataflow" / "templates" / "dataflow.yaml"
+CHART = ROOT / "charts" / "dataflow" / "templates" / "_job.tpl"
 NEEDED = [
     "--project=demo-project",
     "--checkpoints=gs://my-bucket/x",
@@ -145,7 +145,7 @@ def test_the_readme_names_flags_that_there_are() -> None:
 
 
 def test_the_chart_gives_flags_that_there_are() -> None:
-    given = [word for word in re.findall(r"^ +- (--[a-z_-]+=?)", CHART.read_text(), re.MULTILINE) if word != "--runner="]
+    given = [word for word in re.findall(r"^ *- (--[a-z_-]+=?)", CHART.read_text(), re.MULTILINE) if word != "--runner="]
     assert len(given) > 15
     # What is not a setting goes to Beam; that may be said, because it is so anyway.
     beam = [word for word in flags(given) if word.startswith("--beam-options=")]
