@@ -122,10 +122,11 @@ def settings_of(settings: type[Settings], *, without: set[str], base: type[Setti
         if name in without or (base is not None and name in base.model_fields):
             continue
         default = other.get(name, field.default)
-        kind: Any = field.annotation
-        for check in field.metadata:
-            kind = Annotated[kind, check]
-        fields[name] = (kind, Field(default, description=field.description))
+        # The checks go along as they are: `Annotated[float, Gt(0)]` may be answered with an equal `Annotated[float, Gt(0.0)]` that
+        # somebody made before, and then the schema is written otherwise.
+        own = Field(default, description=field.description)
+        own.metadata = list(field.metadata)
+        fields[name] = (field.annotation, own)
     return create_model(f"{settings.__name__}Values", __base__=Values, __doc__="The program's own settings (docs/settings.md).", **fields)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
+import annotated_types
 import pytest
 import yaml
+from pydantic import Field
 
+from chart_values.base import settings_of
 from chart_values.writing import CHARTS, files
 from charts.rendering import CHARTS as FOLDER
 from charts.rendering import HELMS, Refused, built, profile, render, run
+from thundercast.adapters.settings import Settings
 
 NAMES = sorted(CHARTS)
 
@@ -19,6 +23,18 @@ NAMES = sorted(CHARTS)
 def test_the_files_are_what_the_types_say() -> None:
     stale = [str(path.relative_to(FOLDER.parent)) for path, text in files().items() if not path.exists() or path.read_text() != text]
     assert stale == [], "run `make values`"
+
+
+def test_a_bound_is_written_as_it_was_typed_whatever_was_annotated_before() -> None:
+    """`typing` answers with an equal annotation that it has kept, so that 0.0 could come out as 0 after another's `Gt(0)`."""
+
+    class Paced(Settings):
+        pace: float = Field(1.0, gt=0.0, description="the pace")
+
+    kept = Annotated[float, annotated_types.Gt(0)]
+    schema = settings_of(Paced, without=set()).model_json_schema()
+    assert json.dumps(schema["properties"]["pace"]["exclusiveMinimum"]) == "0.0"
+    assert Annotated[float, annotated_types.Gt(0.0)] is kept
 
 
 def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
