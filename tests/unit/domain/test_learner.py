@@ -277,9 +277,9 @@ def test_the_state_of_another_first_scored_date_is_refused() -> None:
         Learner([Thunder()], score_from=FIRST + 1).restore(Learner([Thunder()], score_from=FIRST).state())
 
 
-@pytest.mark.parametrize("state", [{}, {"learner/version": np.array(2)}], ids=["none", "newer"])
+@pytest.mark.parametrize("state", [{}, {"learner/version": np.array(1)}, {"learner/version": np.array(3)}], ids=["none", "older", "newer"])
 def test_the_state_of_another_version_is_refused(state: dict[str, Any]) -> None:
-    with pytest.raises(BadState, match="version .*, this program reads 1"):
+    with pytest.raises(BadState, match="version .*, this program reads 2"):
         make().restore(make().state() | state if state else {})
 
 

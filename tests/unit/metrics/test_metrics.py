@@ -66,7 +66,7 @@ def _filled() -> tuple[CollectorRegistry, Metrics]:
     metrics.loop(STATUS)
     metrics.batch_took("trainer", 0.02)
     metrics.scores([_metric_row(roc_auc=0.96)])
-    metrics.drift("thunder", 2)
+    metrics.drifts_from(lambda: {"thunder": 2})
     metrics.lead(4)
     metrics.dependencies({"the store": False, "the subscription": True})
     metrics.prediction_request()

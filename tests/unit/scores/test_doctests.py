@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ("bootstrap", "climatology", "contingency", "costs", "curve", "exact", "histogram", "scorer", "tally")
+MODULES = ("bootstrap", "champion", "climatology", "contingency", "costs", "curve", "exact", "histogram", "scorer", "tally", "watch")
 
 
 @pytest.mark.parametrize("name", MODULES)

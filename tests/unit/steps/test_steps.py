@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ from thundercast.domain.models.logistic import Logistic
 from thundercast.domain.models.thunder import Thunder
 from thundercast.domain.rows import CleanRows
 from thundercast.domain.runs import Run
+from thundercast.domain.scores import watch
 from thundercast.stage.protocols import Effects, Step
 from thundercast.stage.steps import ChainedStep, CleanStep, TrainStep, now_text, observation_rows, prediction_rows
 from unit.domain.rawrows import DAY, clean_stream, make_stream, of_shard
@@ -335,6 +337,25 @@ def test_rows_of_the_store_have_exactly_its_schemas() -> None:
     # The scorer knows nothing of the seed's column `accuracy` where it says nothing.
     assert all(set(row) <= columns and set(tables.MODEL_METRICS.key) <= set(row) for row in seen.metrics)
     json.dumps(seen.metrics, allow_nan=False)
+
+
+def test_what_is_decided_of_models_goes_to_the_store_with_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few dates suffice here: blocks of one, and warnings after three dates with hardly any limit."""
+    for name, value in {"BLOCK": 1, "BLOCKS": 2, "T": 0.0, "WARM": 3, "LIMIT": 0.01, "SLACK": 0.0}.items():
+        monkeypatch.setattr(watch, name, value)
+    step = trainer()
+    assert step.drifts() == {}
+    step.learner._tracks["nowcast"].watch.appoint("logistic")
+    seen = drive(ChainedStep(CleanStep(), step), ALL)
+    rows = [row for e in seen.effects for name, row in e.outbox if name == "model_events"]
+    assert {row["event"] for row in rows} == {"champion", "drift"}
+    assert all(row["run_id"] == RUN.run_id for row in rows)
+    text = pa.Table.from_pylist([row | {"date": dt.date.fromisoformat(row["date"])} for row in rows])
+    assert tables.checked(tables.MODEL_EVENTS, text).num_rows == len(rows)
+    last = {row["task"]: row["model_name"] for row in rows if row["event"] == "champion"}
+    assert last
+    assert {task: step.learner.champion(task) for task in last} == last
+    assert step.drifts() == Counter(row["model_name"] for row in rows if row["event"] == "drift")
 
 
 def test_a_prediction_knows_its_label_only_where_it_has_come() -> None:

@@ -340,6 +340,18 @@ def test_the_champion_of_each_task_comes_first_and_is_thunder_where_there_is_one
     ]  # fmt: skip
 
 
+def test_another_champion_leads_the_answers_and_does_so_after_a_restart(trained: Trainer) -> None:
+    learner = trained.step.train.learner
+    learner._tracks["nowcast"].watch.appoint("river-logistic")
+    again = served()
+    again.restore(*trained.step.state())
+    learner._tracks["nowcast"].watch.appoint("thunder")
+    now = again.snapshot()
+    assert now is not None
+    assert [(m.task, m.name) for m in now.models if m.champion] == [("nowcast", "river-logistic"), ("dayahead", "thunder")]
+    assert (now.models[0].name, now.models[1].name) == ("river-logistic", "thunder")
+
+
 def test_a_batch_that_was_given_up_leaves_its_stations_as_they_were() -> None:
     trainer = Trainer(stream(4))
     trainer.go_on(2)

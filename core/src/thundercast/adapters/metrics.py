@@ -63,7 +63,7 @@ _FAMILIES: Final[dict[str, tuple[type[CounterMetricFamily] | type[GaugeMetricFam
     "leader": (GaugeMetricFamily, (), "1 while this process holds the lock."),
     "dependency_up": (GaugeMetricFamily, ("dependency",), "1 while it answers, 0 while it does not."),
     "score": (GaugeMetricFamily, ("model", "task", "scope", "score"), "Scores of the models; absent while undefined."),
-    "drift": (CounterMetricFamily, ("model",), "Drifts that were detected."),
+    "drift": (CounterMetricFamily, ("model",), "How often a model no longer fitted what happens."),
     "prediction_requests": (CounterMetricFamily, (), "Requests for predictions that were answered."),
     "build_info": (GaugeMetricFamily, ("version",), "1, by the version that runs."),
 }  # fmt: skip
@@ -97,6 +97,7 @@ class Metrics(Collector):
         self._values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in _FAMILIES}
         self._seconds: dict[str, _Histogram] = {}
         self._loops: dict[str, LoopStatus] = {}
+        self._drifts: Callable[[], Mapping[str, int]] = dict
         self._values["build_info"][(version,)] = 1.0
         self._values["prediction_requests"][()] = 0.0
         registry.register(self)
@@ -133,9 +134,9 @@ class Metrics(Collector):
                     else:
                         found[labels] = float(value)
 
-    def drift(self, model: str, total: int) -> None:
-        """How often the model's error drifted so far."""
-        self._set("drift", (model,), total)
+    def drifts_from(self, totals: Callable[[], Mapping[str, int]]) -> None:
+        """Asks there, whenever Prometheus asks, how often each model has drifted so far."""
+        self._drifts = totals
 
     def lead(self, dates: float) -> None:
         """How many dates the source is ahead."""
@@ -161,6 +162,7 @@ class Metrics(Collector):
             loops = list(self._loops.values())
             seconds = {stage: (histogram.buckets(), histogram.sum) for stage, histogram in self._seconds.items()}
         values |= _of_loops(loops, now=self._clock())
+        values["drift"] = {(model,): float(total) for model, total in self._drifts().items()}
         for name, (kind, labels, about) in _FAMILIES.items():
             family = kind(f"thundercast_{name}", about, labels=labels)
             for given, value in sorted(values[name].items()):

@@ -11,6 +11,7 @@ Nothing depends on how a date's rows were split into batches, or on the order in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,8 +24,9 @@ from thundercast.domain.models.base import Labels, Model, Probabilities, Task
 from thundercast.domain.rows import UNKNOWN, CleanRows
 from thundercast.domain.scores.climatology import Climatology
 from thundercast.domain.scores.scorer import Scorer
+from thundercast.domain.scores.watch import Event, Watch
 
-VERSION: Final = 1
+VERSION: Final = 2
 TASKS: Final[tuple[Task, ...]] = ("nowcast", "dayahead")
 
 
@@ -55,35 +57,49 @@ class Closed:
         rows: all rows of the date, sorted by station.
         metrics: rows of `model_metrics`.
         predicted: what each model said: of this date (nowcast), and of the next one (day ahead).
+        events: rows of `model_events`: another champion, a drift.
     """
 
     rows: CleanRows
     metrics: list[dict[str, Any]] = field(default_factory=list)
     predicted: list[Predicted] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
 class _Track:
-    """The models of one task, their climatology and their scorer."""
+    """The models of one task, their climatology, their scorer and what watches them."""
 
     def __init__(self, task: Task, models: Sequence[Model], score_from: int | None) -> None:
         self.task = task
         self.models = [*models, Climatology(task)]
         self.scorer = Scorer(task, [m.name for m in models], score_from=score_from)
+        self.watch = Watch(task, self.scorer.names)
 
     def predict(self, rows: CleanRows) -> dict[str, Probabilities]:
         return {model.name: model.predict(rows) for model in self.models}
 
     def score(
-        self, rows: CleanRows, labels: Labels, said: dict[str, Probabilities], date: int, batch_id: int, timestamp: str, shards_missing: int
-    ) -> list[dict[str, Any]]:
+        self,
+        rows: CleanRows,
+        labels: Labels,
+        said: dict[str, Probabilities],
+        closed: Closed,
+        *,
+        date: int,
+        batch_id: int,
+        timestamp: str,
+        shards_missing: int,
+    ) -> None:
+        """Adds the date's metrics and events to what came of closing it."""
         known = labels != UNKNOWN
         reports = rows.reports
         if not known.all():
             labels, reports, said = labels[known], reports[known], {name: p[known] for name, p in said.items()}
-        return self.scorer.score(
+        closed.metrics.extend(self.scorer.score(
             date=date, labels=labels, reports=reports, probabilities=said, batch_id=batch_id, timestamp=timestamp,
             shards_missing=shards_missing,
-        )  # fmt: skip
+        ))  # fmt: skip
+        closed.events.extend(self.watch.close(date, self.scorer.day_sums[:, 0]))
 
     def learn(self, rows: CleanRows, labels: Labels) -> None:
         for model in self.models:
@@ -115,6 +131,17 @@ class Learner:
     def scorer(self, task: Task) -> Scorer:
         return self._tracks[task].scorer
 
+    def champion(self, task: Task) -> str:
+        """The model to go by; another one only after a paired test (`Watch`)."""
+        return self._tracks[task].watch.champion
+
+    def drifts(self) -> dict[str, int]:
+        """How often each model has drifted in this run, over its tasks."""
+        totals: Counter[str] = Counter()
+        for track in self._tracks.values():
+            totals.update(track.watch.drifts())
+        return dict(totals)
+
     def take(self, rows: CleanRows) -> None:
         """Takes some rows of the open date.
 
@@ -142,16 +169,17 @@ class Learner:
         rows = CleanRows.joined(self._open) if self._open else CleanRows.empty(date)
         self._open = []
         closed = Closed(rows)
+        day: dict[str, Any] = {"date": date, "batch_id": batch_id, "timestamp": timestamp, "shards_missing": shards_missing}
         if (track := self._tracks.get("nowcast")) is not None:
             said = track.predict(rows)
             closed.predicted.extend(_predicted(track, rows, said, date))
-            closed.metrics.extend(track.score(rows, rows.label, said, date, batch_id, timestamp, shards_missing))
+            track.score(rows, rows.label, said, closed, **day)
             track.learn(rows, rows.label)
         if (track := self._tracks.get("dayahead")) is not None:
             if self._waiting is not None and self._waiting[0].date == date - 1:
                 before, then = self._waiting
                 labels = _labels_of(before, rows)
-                closed.metrics.extend(track.score(before, labels, then, date, batch_id, timestamp, shards_missing))
+                track.score(before, labels, then, closed, **day)
                 track.learn(before, labels)
             said = track.predict(rows)
             self._waiting = (rows, said)
@@ -164,6 +192,7 @@ class Learner:
         for task, track in self._tracks.items():
             parts[f"models/{task}"] = {m.name: _bytes(m.to_bytes()) for m in track.models}
             parts[f"scores/{task}"] = {"scorer": _bytes(track.scorer.to_bytes())}
+            parts[f"watch/{task}"] = track.watch.arrays()
         for i, rows in enumerate(self._open):
             parts[f"open/{i}"] = rows.arrays()
         if self._waiting is not None:
@@ -188,6 +217,7 @@ class Learner:
             for model in track.models:
                 model.from_bytes(state[f"models/{task}/{model.name}"].tobytes())
             track.scorer.from_bytes(state[f"scores/{task}/scorer"].tobytes())
+            track.watch.restore(part(state, f"watch/{task}"))
         self._open = []
         while opened := part(state, f"open/{len(self._open)}"):
             self._open.append(CleanRows.from_arrays(opened))

@@ -140,6 +140,10 @@ class TrainStep:
             copy.from_bytes(model.to_bytes())
         return copies
 
+    def drifts(self) -> dict[str, int]:
+        """How often each model has drifted in the run; nothing while no row of it was had."""
+        return {} if self._fresh else self.learner.drifts()
+
     def begin(self, attributes: Attributes) -> Effects:  # noqa: ARG002
         fresh = Learner(self._make_models())
         if self._on_new_run == "continue" and not self._fresh:
@@ -193,7 +197,8 @@ class TrainStep:
             shards_missing=self._missing,
         )
         self._missing = 0
-        effects = Effects(outbox=[(tables.MODEL_METRICS.name, {"run_id": attributes.run_id, **row}) for row in closed.metrics])
+        kept = [(tables.MODEL_METRICS.name, row) for row in closed.metrics] + [(tables.MODEL_EVENTS.name, row) for row in closed.events]
+        effects = Effects(outbox=[(name, {"run_id": attributes.run_id, **row}) for name, row in kept])
         if len(closed.rows):
             effects.rows = [(tables.PREDICTIONS, prediction_rows(attributes.run_id, p)) for p in closed.predicted if len(p.rows)]
             if self._observations:

@@ -10,11 +10,12 @@ import altair as alt
 import numpy as np
 import pyarrow as pa
 
+from thundercast.domain.scores.champion import BASELINE
 from thundercast.domain.scores.costs import Warned
 from thundercast.domain.scores.days import Bounded
 from thundercast_dashboard.charts import Figure, finished
 from thundercast_dashboard.palette import Palette
-from thundercast_dashboard.texts import BASELINE, Texts
+from thundercast_dashboard.texts import Texts
 
 THRESHOLDS: Final = 300
 """Thresholds that are drawn: more than a chart has pixels to tell apart."""

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from thundercast.domain.scores.champion import BASELINE
 from thundercast_dashboard.data import Row
 from thundercast_dashboard.palette import Palette
-from thundercast_dashboard.texts import BASELINE, Texts
+from thundercast_dashboard.texts import Texts
 
 MAX_POINTS: Final = 600
 """Points of one line: more than a panel has pixels."""

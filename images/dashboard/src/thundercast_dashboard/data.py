@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from thundercast.adapters.reading import merged
+from thundercast.domain.scores.champion import PREFERRED, first_champion
 from thundercast.domain.tables import DEAD_LETTERS, MODEL_METRICS
-from thundercast_dashboard.texts import BASELINE
 
 SCOPES: Final = ("30d", "day")
-CHAMPION: Final = "thunder"
 STALE_AFTER: Final = 30.0
 """Seconds without a word from a running stream."""
 FLOW: Final = ("simulator", "standalone", "cleaner", "trainer")
@@ -170,13 +169,9 @@ def latest(series: pa.Table) -> dict[str, Row]:
 
 
 def champion(models: list[str], events: list[Row], task: str) -> str:
-    """The model that leads: the one that the last change of champion named, else ``thunder``, else the first that is not the baseline."""
+    """The model that leads: the one that the last change of champion named, else the one that leads from the start."""
     named = [row["model_name"] for row in events if row["event"] == "champion" and row["task"] == task]
-    others = sorted(name for name in models if name != BASELINE)
-    for name in [*named[::-1], CHAMPION, *others]:
-        if name in others:
-            return str(name)
-    return CHAMPION
+    return next((str(name) for name in reversed(named) if name in models), first_champion(models or [PREFERRED]))
 
 
 def reliability(row: Row) -> list[tuple[int, float, int]]:

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from thundercast.domain.scores.champion import BASELINE
+
 LANGUAGES: Final = {"en": "English", "es": "Español"}
-BASELINE: Final = "climatology"
-"""The model that the others are measured against."""
 FOLDER: Final = Path(__file__).with_name("locales")
 
 

@@ -121,12 +121,11 @@ def run(
         exposed = CollectorRegistry()
         collected = metrics.Metrics(exposed, version=thundercast.__version__)
         topic = MemoryTopic(capacity=_DATES_WAITING * this.shards)
-        step = ChainedStep(
-            CleanStep(),
-            TrainStep(
-                lambda: [registry.make(name, task) for task in settings.tasks for name in settings.models], on_new_run=settings.on_new_run
-            ),
+        train = TrainStep(
+            lambda: [registry.make(name, task) for task in settings.tasks for name in settings.models], on_new_run=settings.on_new_run
         )
+        collected.drifts_from(train.drifts)
+        step = ChainedStep(CleanStep(), train)
         loop = StageLoop(
             COMPONENT, step, subscription=topic, checkpoints=checkpoints, lock=lock, outlets=Outlets(store=ScoredStore(store, collected)),
             settings=_loop_settings(settings, this), gap=gap, observe=lambda seconds: collected.batch_took(COMPONENT, seconds),

@@ -75,6 +75,7 @@ def run(settings: TrainerSettings, *, gap: Gap = go_on) -> int:
         store = stack.enter_context(BigQueryStore(s))
         aside = stack.enter_context(PubSubPublisher(s.project, s.dead_letter_topic))
         step = make_step()
+        collected.drifts_from(step.train.drifts)
         intake = _intake(s, lambda: loop.status.leader, stack)
         loop = StageLoop(
             COMPONENT, step, subscription=intake.subscription, checkpoints=checkpoints, lock=open_lock(s.lock_of(COMPONENT)),

@@ -19,7 +19,6 @@ from thundercast.stage.steps import TrainStep
 from thundercast_trainer.history import Stations
 
 VERSION: Final = 1
-CHAMPION: Final = "thunder"
 FRESH_FOR: Final = 60.0  # s
 
 
@@ -190,12 +189,10 @@ class ServedStep:
         copies = self.train.models()
         for task in TASKS:
             own = [(place, model) for place, model in enumerate(copies) if model.task == task]
-            # The one that is named so, else the first.
-            champion = min(own, key=lambda item: item[1].name != CHAMPION, default=None)
-            for place, model in sorted(own, key=lambda item: (item is not champion, item[1].name == BASELINE)):
+            champion = learner.champion(task) if own else ""
+            for place, model in sorted(own, key=lambda item: (item[1].name != champion, item[1].name == BASELINE)):
                 threshold = learner.scorer(task).threshold(model.name)
-                is_champion = champion is not None and place == champion[0]
-                found.append(ServedModel(task, model.name, model, place, is_champion, threshold))
+                found.append(ServedModel(task, model.name, model, place, model.name == champion, threshold))
         scores = tuple(row for task in TASKS for row in self._scores.get(task, ()))
         self._snapshot = Snapshot(
             account.run_id, account.source, account.synthetic, account.date, account.rows, tuple(found), self._stations.copy(), scores

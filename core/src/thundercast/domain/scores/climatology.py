@@ -22,9 +22,10 @@ from thundercast.domain import runs
 from thundercast.domain.arrays import BadState, pack, unpack
 from thundercast.domain.models.base import Labels, Probabilities, Task
 from thundercast.domain.rows import CleanRows
+from thundercast.domain.scores.champion import BASELINE
 from thundercast.domain.stations import StationIndex
 
-NAME: Final = "climatology"
+NAME: Final = BASELINE
 VERSION: Final = 1
 _STATION_PRIOR: Final = 10.0
 _MONTH_PRIOR: Final = 50.0

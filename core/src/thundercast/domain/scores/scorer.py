@@ -66,6 +66,8 @@ class Scorer:
         self._run_sums = np.zeros((models, 2, tally.WIDTH))
         self._thresholds = [FIRST_THRESHOLD] * models
         self._thresholds_before = self._thresholds
+        self.day_sums: npt.NDArray[np.float64] = np.zeros((models, 2, tally.WIDTH))
+        """float64[models, 2, WIDTH]: the sums of the date that was scored last; of gate 0 all its rows. Not part of the state."""
 
     def threshold(self, name: str) -> float:
         """The threshold in force for the date after the last one scored: warn where probability >= threshold."""
@@ -106,7 +108,7 @@ class Scorer:
         tallies = [self._tally(name, probabilities[name], labels, reports, at) for name, at in zip(self.names, thresholds, strict=True)]
         day_sums = np.array([sums for sums, _, _ in tallies])
         cells = [own for _, own, _ in tallies]
-        self._date = date
+        self._date, self.day_sums = date, day_sums
         self._window.expire(date - DAYS + 1)
         self._window.add(date, cells, day_sums)
         if self.score_from is None or date >= self.score_from:

@@ -41,5 +41,5 @@ def page(context: Context) -> None:
         for part in ("label", "synthetic", "before", "baseline", "scores"):
             st.markdown(t(f"about.{part}"))
         st.markdown("\n".join(f"- {t(f'about.formula_{name}')}: ${formula}$" for name, formula in FORMULAS.items()))
-        for part in ("bounds", "links"):
+        for part in ("bounds", "watch", "links"):
             st.markdown(t(f"about.{part}"))

@@ -12,11 +12,12 @@ import streamlit as st
 
 from thundercast.domain.scores import bootstrap, contingency, days
 from thundercast.domain.scores import costs as pricing
+from thundercast.domain.scores.champion import BASELINE
 from thundercast_dashboard import boards, charts, maps
 from thundercast_dashboard.address import keep, wanted
 from thundercast_dashboard.data import Snapshot
 from thundercast_dashboard.markup import esc, heading, legend, table, tile, tiles
-from thundercast_dashboard.texts import BASELINE, Texts
+from thundercast_dashboard.texts import Texts
 from thundercast_dashboard.views.context import Choice, Context, draw
 
 RATIOS: Final = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)

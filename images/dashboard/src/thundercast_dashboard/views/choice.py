@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow.compute as pc
 import streamlit as st
 
+from thundercast.domain.scores.champion import BASELINE
 from thundercast_dashboard.address import pick
 from thundercast_dashboard.data import champion, latest
-from thundercast_dashboard.texts import BASELINE
 from thundercast_dashboard.views.context import Choice, Context
 
 GATES = ("all", "reporting")

@@ -6,10 +6,11 @@ from typing import Final
 
 import streamlit as st
 
+from thundercast.domain.scores.champion import BASELINE
 from thundercast_dashboard import charts
 from thundercast_dashboard.data import Row, reliability
 from thundercast_dashboard.markup import blank, bolt, esc, heading, legend, tile, tiles
-from thundercast_dashboard.texts import BASELINE, Texts
+from thundercast_dashboard.texts import Texts
 from thundercast_dashboard.views import board
 from thundercast_dashboard.views.choice import choice
 from thundercast_dashboard.views.context import Choice, Context, draw

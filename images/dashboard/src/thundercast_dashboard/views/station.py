@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from thundercast.domain.scores.champion import BASELINE
 from thundercast_dashboard import charts, stationcharts
 from thundercast_dashboard.address import pick, wanted
 from thundercast_dashboard.data import Row, champion, latest
 from thundercast_dashboard.markup import blank, bolt, esc, heading, legend, table, tile, tiles
-from thundercast_dashboard.texts import BASELINE, Texts
+from thundercast_dashboard.texts import Texts
 from thundercast_dashboard.views import skill
 from thundercast_dashboard.views.choice import choice
 from thundercast_dashboard.views.context import Choice, Context, draw
