@@ -77,6 +77,11 @@ class Choice:
         return self.values.dataflow.enabled and self.values.dataflow.runner == "DataflowRunner"
 
     @property
+    def job(self) -> str:
+        """Name of the cleaner's Dataflow job, as the chart has it."""
+        return self.values.dataflow.launch.job_name or f"{self.release[:42].rstrip('-')}-dataflow"
+
+    @property
     def on_cloud_run(self) -> bool:
         """Whether the parts run there: then there is no cluster, and the parts themselves are handed over by scripts/cloudrun."""
         return self.values.global_.platform == "cloudrun"

@@ -100,6 +100,9 @@ class Going:
         if found.state in ("ours", "foreign") and not thing.always:
             self.say(line("there", thing, found.detail))
             return
+        if thing.comes:
+            self.say(line("later", thing, thing.comes))
+            return
         if not thing.make:
             raise Failed(f"{thing.key} is not there, though what makes it ended well. Way out: run `scripts/gcp up` again")
         self.say(line("making", thing, found.detail))
@@ -173,7 +176,7 @@ class Going:
             if found.state in ("ours", "foreign") and not (found.state == "foreign" and thing.kind == "release"):
                 self.say(line("right", thing, found.detail))
                 continue
-            mend = {"coming": "wait, then look again", "stuck": "`scripts/gcp up` clears and makes it"}.get(
+            mend = thing.comes or {"coming": "wait, then look again", "stuck": "`scripts/gcp up` clears and makes it"}.get(
                 found.state, "`scripts/gcp up` makes it"
             )
             self.say(line("wrong", thing, f"{found.detail or found.state}: {mend}"))
@@ -205,6 +208,9 @@ class Going:
             return "its data is kept (--keep-data)"
         if found.state == "foreign":
             return f"scripts/gcp did not make it ({found.detail})"
+        outer = self._place(thing)
+        if thing.comes and outer is not None and self.look(outer).state == "foreign":
+            return "scripts/gcp did not install its release"
         if thing.of and thing.of not in {other.key for other in self.things}:
             return "its account is another project's"
         if thing.of and self.look(self._account(thing)).state == "foreign":
@@ -217,9 +223,9 @@ class Going:
         return next(other for other in self.things if other.key == thing.of)
 
     def _goes_along(self, thing: Thing, *, keep_data: bool) -> bool:
-        """Whether it goes with what it is in. A release is taken out first: its load balancer would outlive the cluster."""
+        """Whether it goes with what it is in. A release goes first: its load balancer would outlive the cluster. A job goes before it."""
         outer = self._place(thing)
-        if outer is None or thing.kind == "release":
+        if outer is None or thing.kind in ("release", "job"):
             return False
         return self.look(outer).state == "ours" and not (keep_data and outer.kind in ("bucket", "dataset"))
 

@@ -48,6 +48,7 @@ def things(choice: Choice, number: str = "PROJECT_NUMBER") -> list[Thing]:
         *(making.grant(choice, given, number) for given in identities),
         *images(choice),
         *([] if choice.on_cloud_run else [credentials(choice), release(choice)]),
+        *([job(choice)] if choice.on_dataflow and not choice.on_cloud_run else []),
     ]
 
 
@@ -181,6 +182,33 @@ def release(choice: Choice) -> Thing:
         },
         about=", ".join(choice.running()),
         cost="see the cluster" + (", and Dataflow per vCPU, GB and hour" if choice.on_dataflow else ""),
+    )  # fmt: skip
+
+
+_DRAINS: Final = 1800
+"""Seconds that a job may take to end once it is told to."""
+
+
+def job(choice: Choice) -> Thing:
+    """The cleaner's Dataflow job, which the release's launcher makes. It ends before the release goes, and before what it reads."""
+    ends = "cancel" if choice.values.dataflow.launch.on_uninstall == "cancel" else "drain"
+
+    def read(answer: Any) -> Found:
+        return Found("ours", str(answer[0]["state"])) if answer else ABSENT
+
+    return Thing(
+        kind="job", name=choice.job, read=read, within=f"release {choice.release} in {choice.namespace}", slow=True,
+        look=(
+            "gcloud", "dataflow", "jobs", "list", f"--region={choice.region}", f"--project={choice.project}", "--status=active",
+            f"--filter=name={choice.job}", "--format=json",
+        ),
+        unmake=(
+            str(ROOT / making.LAUNCH), ends, f"--project={choice.project}", f"--region={choice.region}", f"--job-name={choice.job}",
+            f"--stop-seconds={_DRAINS}",
+        ),
+        comes=f"the release's launcher makes it; `kubectl get pods --namespace={choice.namespace} "
+        "--selector=app.kubernetes.io/component=dataflow` says how far it is",
+        about="on Dataflow", cost="see the release", holds="" if ends == "drain" else "what it has read and not yet written",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from thundercast.adapters.google.pubsub_making import ATTEMPTS, Subscription, wa
 from thundercast.domain.tables import TABLES
 
 BOOTSTRAP: Final = ".venv/bin/thundercast"
+LAUNCH: Final = ".venv/bin/thundercast-launch"
 
 
 def apis(choice: Choice) -> Thing:

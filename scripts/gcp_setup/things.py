@@ -46,6 +46,7 @@ class Thing:
         make: one after the other; doing them again changes nothing. Empty: made by an earlier thing's.
         always: made even if it is there: it looks for itself, and may find something newer to do.
         unmake: removes it; none: it stays, and ``stays`` says why.
+        comes: who makes it, later than `up`, which passes over it then.
         stuck: what clears the way where making it was broken off.
         within: key of the thing that it is in, and goes with; where that is absent, so is this.
         of: key of the account that a role is granted to; the grant is ours if the account is.
@@ -62,6 +63,7 @@ class Thing:
     make: tuple[Command, ...] = ()
     always: bool = False
     unmake: Command | None = None
+    comes: str = ""
     stuck: Mapping[str, Command] | None = None
     within: str = ""
     of: str = ""

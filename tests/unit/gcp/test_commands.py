@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from charts.monitoring_chart import program
 from gcp_setup.chosen import ROOT
 from gcp_setup.running import shown
+from thundercast.adapters.command import main
 from thundercast.adapters.settings import CloudSettings
+from thundercast_launcher.settings import LauncherSettings
 from thundercast_standalone.cli import app
 from unit.gcp.commands import EVERYWHERE, TABLE, ask, every_command, path_of, sdk, table
 from unit.gcp.scene import a_choice, listed
@@ -104,6 +106,19 @@ def test_kubectl_knows_every_command_and_flag(tmp_path: Path) -> None:
         said = subprocess.run(["kubectl", *words, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
         for flag in flags(command):
             assert re.search(rf"(^|\s|, ){flag}\b", said), (shown(command), flag)
+
+
+def test_the_launcher_knows_what_it_is_told_when_a_job_goes(tmp_path: Path) -> None:
+    told = [command for command in every_command(tmp_path) if command[0].endswith("thundercast-launch")]
+    said: list[LauncherSettings] = []
+
+    def run(settings: LauncherSettings) -> int:
+        said.append(settings)
+        return 0
+
+    assert [main(LauncherSettings, run, prog="launch", about="", argv=command[1:]) for command in told] == [0]
+    assert all(Path(command[0]).is_file() for command in told)
+    assert (said[0].action, said[0].job_name, said[0].stop_seconds) == ("drain", "tc-dataflow", 1800)
 
 
 def test_bootstrap_gets_the_names_of_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,9 @@ def test_verify_names_each_thing_that_was_taken_away_and_what_mends_it(tmp_path:
         _take_away(cloud, thing.key)
         lines: list[str] = []
         assert thing.key in going(cloud, lines).verify()
+        if thing.comes:
+            assert any(line.startswith(f"wrong     {thing.key}: ") and thing.comes in line for line in lines), thing.key
+            continue
         assert any(line.startswith(f"wrong     {thing.key}: ") and "`scripts/gcp up`" in line for line in lines), thing.key
         going(cloud).up()
         assert going(cloud).verify() == [], thing.key
@@ -211,8 +214,8 @@ def test_down_goes_from_the_release_to_the_accounts(tmp_path: Path) -> None:
     going(cloud).up()
     gone, _ = remove(cloud)
     kinds = list(dict.fromkeys(key.partition(" ")[0] for key in gone))
-    # A release out of a cluster that is gone would leave its load balancer; a role of an account that is gone cannot be taken back.
-    assert kinds == ["release", "cluster", "role", "registry", "dataset", "bucket", "subscription", "topic", "account"]
+    # A job that is drained while its subscription is there loses nothing. A release out of a cluster that is gone would leave its load balancer; a role of an account that is gone cannot be taken back.
+    assert kinds == ["job", "release", "cluster", "role", "registry", "dataset", "bucket", "subscription", "topic", "account"]
 
 
 def test_down_never_touches_what_up_did_not_make(tmp_path: Path) -> None:
@@ -273,6 +276,43 @@ def test_down_from_another_machine_takes_the_release_out_too() -> None:
     cloud.contexts.clear()
     gone, _ = remove(cloud)
     assert gone[0] == "release tc in weather"
+
+
+def test_a_job_that_the_launcher_has_not_made_yet_is_left_to_it(tmp_path: Path) -> None:
+    class Slow(Cloud):
+        """The launcher has not come so far."""
+
+        def __call__(self, command: tuple[str, ...], *, aloud: bool = False) -> Said:
+            said = super().__call__(command, aloud=aloud)
+            self.things.pop("job tc-dataflow", None)
+            return said
+
+    cloud = Slow(a_choice(tmp_path, DATAFLOW))
+    lines: list[str] = []
+    going(cloud, lines).up()
+    assert lines[-1].startswith("later     job tc-dataflow: the release's launcher makes it; `kubectl get pods --namespace=weather")
+    assert going(cloud).verify() == ["job tc-dataflow"]
+    assert "job tc-dataflow" not in remove(cloud)[0]
+
+
+@pytest.mark.parametrize(("wish", "asked"), [("drain", "drain"), ("leave", "drain"), ("cancel", "cancel")])
+def test_a_job_is_told_to_drain_unless_cancelling_is_wished_for(wish: str, asked: str, tmp_path: Path) -> None:
+    values = DATAFLOW | {"dataflow": {"enabled": True, "launch": {"onUninstall": wish, "jobName": "cleaner-7"}}}
+    cloud = Cloud(a_choice(tmp_path, values))
+    going(cloud).up()
+    before = len(cloud.changes)
+    assert remove(cloud)[0][0] == "job cleaner-7"
+    (told,) = [command for command in cloud.changes[before:] if command[0].endswith("thundercast-launch")]
+    assert told[1:5] == (asked, "--project=my-project", "--region=europe-west1", "--job-name=cleaner-7")
+
+
+def test_a_job_of_a_release_that_was_installed_otherwise_is_left_alone(tmp_path: Path) -> None:
+    cloud = a_cloud("dataflow", tmp_path)
+    going(cloud).up()
+    cloud.releases["weather/tc"] = {"info": {"status": "deployed", "description": "Install complete"}, "config": None}
+    gone, stay = remove(cloud)
+    assert "job tc-dataflow" not in gone
+    assert any(line == "job tc-dataflow: scripts/gcp did not install its release" for line in stay)
 
 
 def test_a_release_that_was_installed_otherwise_is_left_alone() -> None:
