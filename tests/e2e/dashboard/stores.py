@@ -84,7 +84,7 @@ class Stream:
         row = {
             "fingerprint": self.run.fingerprint, "source": self.source, "start_date": START, "end_date": END,
             "shards": SHARDS, "synthetic": self.synthetic, "filter": "", "rights": self.rights, "version": "0.1.0",
-            "models": "thunder,river-logistic", "state": state,
+            "models": json.dumps({"models": ["thunder", "river-logistic"], "tasks": ["nowcast", "dayahead"]}), "state": state,
         }  # fmt: skip
         self._write(tables.RUNS, [row])
 

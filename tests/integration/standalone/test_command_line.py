@@ -28,7 +28,7 @@ def thundercast(*arguments: object, cwd: Path | None = None) -> subprocess.Compl
     return subprocess.run([THUNDERCAST, *map(str, arguments)], capture_output=True, text=True, timeout=400, check=False, cwd=cwd)
 
 
-@pytest.mark.parametrize("command", ["run", "backtest", "sources", "inspect", "doctor"])
+@pytest.mark.parametrize("command", ["run", "backtest", "sources", "inspect", "doctor", "report"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = thundercast(command, "--help")
     assert done.returncode == 0

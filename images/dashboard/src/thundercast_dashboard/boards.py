@@ -14,6 +14,7 @@ from thundercast.domain.scores.champion import BASELINE
 from thundercast.domain.scores.costs import Warned
 from thundercast.domain.scores.days import Bounded
 from thundercast_dashboard.charts import Figure, finished
+from thundercast_dashboard.markup import esc, table
 from thundercast_dashboard.palette import Palette
 from thundercast_dashboard.texts import Texts
 
@@ -42,6 +43,21 @@ def leaderboard(board: Mapping[str, Mapping[str, Bounded]], *, colours: Mapping[
     )
     named = tuple((texts.model(name), colours[name]) for name in ranked)
     return Figure(_leaderboard_spec(named, texts), {"board": data}, texts("board.alt"), said)
+
+
+def leaderboard_table(board: Mapping[str, Mapping[str, Bounded]], *, champion: str, texts: Texts) -> str:
+    """The same as a table, with more scores."""
+    t = texts
+    rows = []
+    for name in sorted(board, key=lambda name: -(board[name]["brier_skill"][0] or 0.0)):
+        cells = [f"{t.model(name)} \N{BLACK STAR}" if name == champion else t.model(name)]
+        for score in ("brier_skill", "roc_auc", "hss", "csi", "above_champion"):
+            value, bounds = board[name][score]
+            itself = score == "above_champion" and name == champion
+            cells.append(t("none") if itself else "\n".join(filter(None, (t.decimal(value, 3), bounds and bounds_of(t, bounds)))))
+        rows.append(cells)
+    head = (t("skill.model"), t("score.brier_skill"), t("board.roc_auc"), t("score.hss"), t("score.csi"), t("board.above"))
+    return table(head, rows, caption=t("board.caption", champion=t.model(champion)), numbers=range(1, len(head)), seen=True)
 
 
 def bounds_of(texts: Texts, bounds: tuple[float | None, float | None] | None, places: int = 3) -> str:
@@ -144,3 +160,19 @@ def _months_spec(texts: Texts, palette: Palette) -> str:
         y=alt.Y("brier_skill:Q", title=texts("score.brier_skill"), axis=alt.Axis(format=".1f", tickCount=4))
     )
     return finished(alt.layer(bars).properties(height=190, width="container", name="months"), texts)
+
+
+def contingency_table(row: Mapping[str, Any], *, texts: Texts) -> str:
+    """Warned or not against what happened, at the thresholds fixed before each date."""
+    t = texts
+
+    def cell(name: str) -> str:
+        return f'<td class="tc-{name}"><b>{esc(t.number(row[name]))}</b> <span>{esc(t(f"table.{name}"))}</span></td>'
+
+    columns = f'<th scope="col">{esc(t("table.thunder"))}</th><th scope="col">{esc(t("table.no_thunder"))}</th>'
+    return (
+        f'<table class="tc-table"><caption>{esc(t("table.caption"))}</caption>'
+        f"<thead><tr><td>{esc(t('table.corner'))}</td>{columns}</tr></thead>"
+        f'<tbody><tr><th scope="row">{esc(t("table.warned"))}</th>{cell("tp")}{cell("fp")}</tr>'
+        f'<tr><th scope="row">{esc(t("table.quiet"))}</th>{cell("fn")}{cell("tn")}</tr></tbody></table>'
+    )

@@ -9,10 +9,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from thundercast.adapters.reading import merged
+from thundercast.domain.scores import days
 from thundercast.domain.scores.champion import PREFERRED, first_champion
 from thundercast.domain.tables import DEAD_LETTERS, MODEL_METRICS
 
@@ -166,6 +169,46 @@ def latest(series: pa.Table) -> dict[str, Row]:
         return {}
     last = series.column("date")[-1]
     return {row["model_name"]: row for row in series.filter(pc.equal(series.column("date"), last)).to_pylist()}
+
+
+_SUMMED: Final = ("rows", "positives", "brier", "log_loss", "roc_auc", "tp", "fp", "fn", "tn")
+Sums = npt.NDArray[np.float64]
+Days = tuple[list[dt.date], dict[str, Sums]]
+
+
+def by_day(snapshot: Snapshot, task: str, gate: str) -> Days:
+    """The dates on which every model of the last one was scored, and what can be summed over them, by model."""
+
+    def make() -> Days:
+        series = snapshot.series(task, gate, "day")
+        if not series.num_rows:
+            return [], {}
+        models = sorted(
+            pc.unique(series.filter(pc.equal(series.column("date"), series.column("date")[-1])).column("model_name")).to_pylist()
+        )
+        count = series.group_by("date").aggregate([("model_name", "count_distinct")])
+        whole = count.filter(pc.greater_equal(count.column("model_name_count_distinct"), len(models))).column("date")
+        series = series.filter(pc.is_in(series.column("date"), value_set=whole.combine_chunks()))
+        sums = {}
+        for name in models:
+            own = series.filter(pc.equal(series.column("model_name"), name))
+            sums[name] = days.sums({column: own.column(column).to_pylist() for column in _SUMMED})
+        own = series.filter(pc.equal(series.column("model_name"), models[0]))
+        return own.column("date").to_pylist(), sums
+
+    return snapshot.made(("by_day", task, gate), make)
+
+
+def by_month(dates: list[dt.date], model: Sums, baseline: Sums) -> list[Row]:
+    """A model's scores by month of the year, from what `by_day` gives."""
+    month = np.array([date.month for date in dates])
+    rows: list[Row] = []
+    for number in sorted(set(month.tolist())):
+        of = month == number
+        found = days.scores(model[of].sum(axis=0), baseline[of].sum(axis=0))
+        values = {name: float(value) for name, value in found.items() if name in ("brier_skill", "hss", "pod", "far", "base_rate")}
+        rows.append({"month": number, "days": int(of.sum())} | {name: None if np.isnan(v) else v for name, v in values.items()})
+    return rows
 
 
 def champion(models: list[str], events: list[Row], task: str) -> str:

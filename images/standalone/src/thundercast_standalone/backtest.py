@@ -14,7 +14,7 @@ from typing import Any, Final
 from thundercast.adapters.sources.base import Source, SourceInfo
 from thundercast.domain import runs
 from thundercast.domain.cleaning import Cleaned, Cleaner
-from thundercast.domain.learning import Learner
+from thundercast.domain.learning import Closed, Learner
 from thundercast.domain.models.base import Model, Task
 
 _AHEAD: Final = 4  # cleaned dates that may wait for the learner; bounds the memory
@@ -60,6 +60,7 @@ def backtest(
     end: dt.date | None = None,
     score_from: dt.date | None = None,
     on_date: Callable[[int, int, int], None] | None = None,
+    on_closed: Callable[[Closed], None] | None = None,
 ) -> Backtest:
     """Replays a source through the cleaner and the models of one task.
 
@@ -69,6 +70,7 @@ def backtest(
         start, end: dates, both included; by default the source's.
         score_from: first date that counts in the scores; the models learn from the first date on.
         on_date: called after each date with (dates done, dates in all, rows done).
+        on_closed: called with what came of closing each date.
     """
     first, last = max(start or info.start, info.start), min(end or info.end, info.end)
     if last < first:
@@ -84,7 +86,9 @@ def backtest(
     for number, (cleaned, rejected) in enumerate(_cleaned(source, first, last)):
         letters.update(rejected)
         learner.take(cleaned.rows)
-        learner.close(date=cleaned.rows.date, batch_id=number)
+        closed = learner.close(date=cleaned.rows.date, batch_id=number)
+        if on_closed is not None:
+            on_closed(closed)
         rows += len(cleaned.rows)
         if on_date is not None:
             on_date(number + 1, total, rows)

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 import thundercast
 from thundercast.adapters.refusals import Failed, Usage
-from thundercast_standalone import cloud_cli, letters_cli, show
+from thundercast_standalone import cloud_cli, letters_cli, report_cli, show
 
 if TYPE_CHECKING:
     from thundercast.domain.models.base import Model
@@ -126,6 +126,8 @@ def backtest(
     score_from: Annotated[str | None, typer.Option(help="First date that counts in the scores; models learn from the start on.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model; several share one pass. [default: thunder]")] = None,
     task: Annotated[str, typer.Option(help="nowcast or dayahead.")] = "nowcast",
+    report: Annotated[Path | None, typer.Option(help="Write the whole of it as a page to this file, too.")] = None,
+    language: report_cli.Language = "en",
     as_json: AsJson = False,
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
@@ -135,22 +137,30 @@ def backtest(
 
     if task not in ("nowcast", "dayahead"):
         raise Usage(f"--task {task!r} is neither nowcast nor dayahead")
+    report_cli.check_language(language)
     names = model or ["thunder"]
     if len(set(names)) != len(names):
         raise Usage(f"--model names a model twice: {', '.join(names)}")
     first, last, scored = _date(start, "--start"), _date(end, "--end"), _date(score_from, "--score-from")
     models = [_model(name, task) for name in names]
     opened = open_source(source, cache=cache)
+    collected = None if report is None else report_cli.Collected()
     with show.progress(_err, quiet=as_json and not sys.stderr.isatty()) as bar:
         info = opened.open(bar.preparing)
         try:
-            result = replay(opened, info, models, start=first, end=last, score_from=scored, on_date=bar.dates)
+            result = replay(
+                opened, info, models, start=first, end=last, score_from=scored, on_date=bar.dates,
+                on_closed=None if collected is None else collected.take,
+            )  # fmt: skip
         except ValueError as error:
             raise Usage(str(error)) from error
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
         show.backtest(_out, result)
+    if report is not None and collected is not None:
+        settings = {"score_from": str(result.score_from or result.start)} | report_cli.versions()
+        report_cli.write_page(report, collected.snapshot(info, result), language, settings=settings)
 
 
 @app.command(epilog="Example: `thundercast sources --estimate bigquery:2015-2025`")
@@ -214,6 +224,7 @@ def doctor(
 
 
 app.command(epilog="Example: `thundercast bootstrap --project my-project --checkpoints gs://my-bucket/thundercast`")(cloud_cli.bootstrap)
+app.command(epilog="Example: `thundercast report --state .thundercast -o report.html`")(report_cli.report)
 app.add_typer(letters_cli.app, name="dead-letters")
 
 

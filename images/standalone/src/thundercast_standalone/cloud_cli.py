@@ -1,18 +1,24 @@
-"""`thundercast bootstrap`: what a distributed system needs beside its parts."""
+"""`thundercast bootstrap`: what a distributed system needs beside its parts; and what other commands share that look at a store."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from thundercast.adapters.refusals import Failed
+
 if TYPE_CHECKING:
+    from thundercast.adapters.reading import StoreReader
     from thundercast.adapters.settings import CloudSettings
 
 _out = Console()
@@ -41,6 +47,29 @@ def cloud_settings(**given: str | None) -> CloudSettings:
         return CloudSettings(**chosen)
     except ValidationError as error:
         raise Usage(explain(error)) from error
+
+
+@contextmanager
+def opened_store(state: Path | None, settings: CloudSettings) -> Iterator[StoreReader]:
+    """The store of a state folder, or else the dataset; what it complains of becomes one line."""
+    from thundercast.adapters.reading import StoreMismatch, StoreMissing
+    from thundercast.stage.protocols import BadCheckpoint, Unavailable
+
+    reader: StoreReader
+    if state is not None:
+        from thundercast.adapters.sqlite_reader import SqliteReader
+
+        reader = SqliteReader(state / "store.sqlite")
+    else:
+        from thundercast.adapters.google.bigquery_reader import BigQueryReader
+
+        reader = BigQueryReader(settings)
+    try:
+        yield reader
+    except (StoreMissing, StoreMismatch, Unavailable, BadCheckpoint) as error:
+        raise Failed(str(error)) from error
+    finally:
+        reader.close()
 
 
 def bootstrap(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from thundercast.adapters.refusals import Failed
-from thundercast_standalone.cloud_cli import AsJson, Checkpoints, Dataset, Project, cloud_settings
+from thundercast_standalone.cloud_cli import AsJson, Checkpoints, Dataset, Project, cloud_settings, opened_store
 
 if TYPE_CHECKING:
     from thundercast.adapters.reading import StoreReader
@@ -47,7 +45,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List the newest dead letters of a run, with their counts by reason."""
-    with _reader(state, cloud_settings(project=project, dataset=dataset)) as reader:
+    with opened_store(state, cloud_settings(project=project, dataset=dataset)) as reader:
         run_id = _run_id(reader, run)
         counts = {row["reason"]: row["count"] for row in reader.dead_letter_counts(run_id).to_pylist()}
         letters = reader.dead_letters(run_id, reason=reason, limit=limit).to_pylist()
@@ -81,7 +79,7 @@ def show(
     """Show a dead letter as it came."""
     from thundercast.domain.deadletters import REASONS
 
-    with _reader(state, cloud_settings(project=project, dataset=dataset)) as reader:
+    with opened_store(state, cloud_settings(project=project, dataset=dataset)) as reader:
         rows = _found(reader, _run_id(reader, run), payload_hash)
     if payload is not None:
         _write(payload, _payload(rows[0]))
@@ -126,7 +124,7 @@ def replay(
     settings = cloud_settings(project=project, dataset=dataset, checkpoints=checkpoints)
     outcomes: list[dict[str, Any]] = []
     ready: list[Again] = []
-    with _reader(state, settings) as reader:
+    with opened_store(state, settings) as reader:
         run_id = _run_id(reader, run)
         progress = _progress(settings, groups)
         chosen = hashes or _whole(reader, run_id, reason, limit)
@@ -154,29 +152,6 @@ def replay(
 
 
 # --- parts ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _reader(state: Path | None, settings: CloudSettings) -> Iterator[StoreReader]:
-    """The store of a state folder, or else the dataset; what it complains of becomes one line."""
-    from thundercast.adapters.reading import StoreMismatch, StoreMissing
-    from thundercast.stage.protocols import BadCheckpoint, Unavailable
-
-    reader: StoreReader
-    if state is not None:
-        from thundercast.adapters.sqlite_reader import SqliteReader
-
-        reader = SqliteReader(state / "store.sqlite")
-    else:
-        from thundercast.adapters.google.bigquery_reader import BigQueryReader
-
-        reader = BigQueryReader(settings)
-    try:
-        yield reader
-    except (StoreMissing, StoreMismatch, Unavailable, BadCheckpoint) as error:
-        raise Failed(str(error)) from error
-    finally:
-        reader.close()
 
 
 def _run_id(reader: StoreReader, wanted: str | None) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 import streamlit as st
 
@@ -15,40 +13,14 @@ from thundercast.domain.scores import costs as pricing
 from thundercast.domain.scores.champion import BASELINE
 from thundercast_dashboard import boards, charts, maps
 from thundercast_dashboard.address import keep, wanted
-from thundercast_dashboard.data import Snapshot
-from thundercast_dashboard.markup import esc, heading, legend, table, tile, tiles
+from thundercast_dashboard.data import by_day, by_month
+from thundercast_dashboard.markup import esc, heading, legend, tile, tiles
 from thundercast_dashboard.texts import Texts
 from thundercast_dashboard.views.context import Choice, Context, draw
 
 RATIOS: Final = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)
 """How many false alarms a miss may be worth."""
 _RATIO: Final = 10
-_SUMMED: Final = ("rows", "positives", "brier", "log_loss", "roc_auc", "tp", "fp", "fn", "tn")
-
-Days = tuple[list[dt.date], dict[str, npt.NDArray[np.float64]]]
-
-
-def by_day(snapshot: Snapshot, task: str, gate: str) -> Days:
-    """The dates on which every model of the last one was scored, and what can be summed over them, by model."""
-
-    def make() -> Days:
-        series = snapshot.series(task, gate, "day")
-        if not series.num_rows:
-            return [], {}
-        models = sorted(
-            pc.unique(series.filter(pc.equal(series.column("date"), series.column("date")[-1])).column("model_name")).to_pylist()
-        )
-        count = series.group_by("date").aggregate([("model_name", "count_distinct")])
-        whole = count.filter(pc.greater_equal(count.column("model_name_count_distinct"), len(models))).column("date")
-        series = series.filter(pc.is_in(series.column("date"), value_set=whole.combine_chunks()))
-        sums = {}
-        for name in models:
-            own = series.filter(pc.equal(series.column("model_name"), name))
-            sums[name] = days.sums({column: own.column(column).to_pylist() for column in _SUMMED})
-        own = series.filter(pc.equal(series.column("model_name"), models[0]))
-        return own.column("date").to_pylist(), sums
-
-    return snapshot.made(("by_day", task, gate), make)
 
 
 def leaderboard(context: Context, chosen: Choice) -> None:
@@ -72,20 +44,7 @@ def leaderboard(context: Context, chosen: Choice) -> None:
     with left:
         draw(context, boards.leaderboard(board, colours=colours, texts=t), key="board")
     with right:
-        st.html(_board_table(t, board, chosen.champion))
-
-
-def _board_table(t: Texts, board: dict[str, dict[str, days.Bounded]], champion: str) -> str:
-    rows = []
-    for name in sorted(board, key=lambda name: -(board[name]["brier_skill"][0] or 0.0)):
-        cells = [f"{t.model(name)} \N{BLACK STAR}" if name == champion else t.model(name)]
-        for score in ("brier_skill", "roc_auc", "hss", "csi", "above_champion"):
-            value, bounds = board[name][score]
-            itself = score == "above_champion" and name == champion
-            cells.append(t("none") if itself else "\n".join(filter(None, (t.decimal(value, 3), bounds and boards.bounds_of(t, bounds)))))
-        rows.append(cells)
-    head = (t("skill.model"), t("score.brier_skill"), t("board.roc_auc"), t("score.hss"), t("score.csi"), t("board.above"))
-    return table(head, rows, caption=t("board.caption", champion=t.model(champion)), numbers=range(1, len(head)), seen=True)
+        st.html(boards.leaderboard_table(board, champion=chosen.champion, texts=t))
 
 
 def costs(context: Context, chosen: Choice) -> None:
@@ -137,13 +96,7 @@ def months(context: Context, chosen: Choice) -> None:
     if BASELINE not in sums or chosen.model not in sums:
         st.html(f'<p class="tc-hint">{esc(t("map.empty"))}</p>')
         return
-    month = np.array([date.month for date in dates])
-    rows: list[dict[str, Any]] = []
-    for number in sorted(set(month.tolist())):
-        of = month == number
-        found = days.scores(sums[chosen.model][of].sum(axis=0), sums[BASELINE][of].sum(axis=0))
-        values = {name: float(value) for name, value in found.items() if name in ("brier_skill", "hss", "pod", "far", "base_rate")}
-        rows.append({"month": number, "days": int(of.sum())} | {name: None if np.isnan(v) else v for name, v in values.items()})
+    rows = by_month(dates, sums[chosen.model], sums[BASELINE])
     draw(context, boards.months(rows, texts=t, palette=context.palette), key="months")
 
 

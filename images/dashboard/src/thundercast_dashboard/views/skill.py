@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from thundercast.domain.scores.champion import BASELINE
-from thundercast_dashboard import charts
+from thundercast_dashboard import boards, charts
 from thundercast_dashboard.data import Row, reliability
 from thundercast_dashboard.markup import blank, bolt, esc, heading, legend, tile, tiles
 from thundercast_dashboard.texts import Texts
@@ -118,21 +118,8 @@ def warnings(context: Context, chosen: Choice) -> None:
     for score in ("pod", "far", "csi", "hss"):
         note = t("now.baseline", value=_shown(t, score, baseline[score])) if baseline else ""
         items.append(tile(t(f"score.{score}"), _shown(t, score, row[score]), note, about=t(f"score.{score}_about")))
-    st.html(heading(t("table.heading"), about) + _table(t, row) + tiles(items, kind="tc-four"))
+    st.html(heading(t("table.heading"), about) + boards.contingency_table(row, texts=t) + tiles(items, kind="tc-four"))
 
 
 def _shown(t: Texts, score: str, value: float | None) -> str:
     return t.share(value) if score in ("pod", "far") else t.decimal(value, 3)
-
-
-def _table(t: Texts, row: Row) -> str:
-    def cell(name: str) -> str:
-        return f'<td class="tc-{name}"><b>{esc(t.number(row[name]))}</b> <span>{esc(t(f"table.{name}"))}</span></td>'
-
-    columns = f'<th scope="col">{esc(t("table.thunder"))}</th><th scope="col">{esc(t("table.no_thunder"))}</th>'
-    return (
-        f'<table class="tc-table"><caption>{esc(t("table.caption"))}</caption>'
-        f"<thead><tr><td>{esc(t('table.corner'))}</td>{columns}</tr></thead>"
-        f'<tbody><tr><th scope="row">{esc(t("table.warned"))}</th>{cell("tp")}{cell("fp")}</tr>'
-        f'<tr><th scope="row">{esc(t("table.quiet"))}</th>{cell("fn")}{cell("tn")}</tr></tbody></table>'
-    )
