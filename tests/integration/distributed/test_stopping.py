@@ -70,7 +70,8 @@ def test_a_part_in_full_flow_stops_with_all_that_it_applied_in_a_checkpoint(
     if name == "trainer":
         system.module("cleaner", {"THUNDERCAST_LOCK": f"file:{system.folder / 'cleaner.lock'}"})
     part = system.module(name)
-    system.module("simulator", {"THUNDERCAST_MAX_LEAD_DATES": "1000"})
+    # Paced, so that the flow is not over before it is looked at.
+    system.module("simulator", {"THUNDERCAST_MAX_LEAD_DATES": "1000", "THUNDERCAST_SPEED": "2"})
     until, total = time.monotonic() + PATIENCE, DATES * 16
     while (before := applied(part)) < total // 2:
         system.check()
