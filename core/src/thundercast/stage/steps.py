@@ -209,9 +209,10 @@ class TrainStep:
         return self.learner.state(), {"shards_missing": self._missing}
 
     def restore(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
-        self.learner = Learner(self._make_models())
-        self.learner.restore(arrays)
-        self.closed = None
+        learner = Learner(self._make_models())
+        learner.restore(arrays)
+        # Whole at once: another thread may ask for the drifts meanwhile, and a count of 0 would look like a restart to Prometheus.
+        self.learner, self.closed = learner, None
         self._missing = int(meta["shards_missing"])
         self._fresh = False
 
