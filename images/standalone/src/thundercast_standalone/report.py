@@ -57,11 +57,12 @@ def report(snapshot: Snapshot, texts: Texts, *, settings: Mapping[str, str] | No
         _about(texts),
         f"<footer>{esc(texts('report.written', time=f'{written:%Y-%m-%d %H:%M} UTC', version=thundercast.__version__))}</footer>",
     ]
+    style = STYLE.read_text(encoding="utf-8")
     title = esc(f"Thundercast: {run['source']}, {run['start_date']} \N{EN DASH} {run['end_date']}")
     return (
         f'<!doctype html>\n<html lang="{texts.language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE.read_text()}</style></head>\n<body><main>\n" + "\n".join(body) + "\n</main></body></html>\n"
+        f"<title>{title}</title><style>{style}</style></head>\n<body><main>\n" + "\n".join(body) + "\n</main></body></html>\n"
     )
 
 

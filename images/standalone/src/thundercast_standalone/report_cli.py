@@ -109,13 +109,14 @@ class Collected:
         import pyarrow.compute as pc
 
         import thundercast
+        from thundercast.domain.scores.champion import BASELINE
         from thundercast.domain.tables import MODEL_EVENTS, MODEL_METRICS, RUNS
         from thundercast.stage.outbox import to_arrow
         from thundercast_dashboard.data import SCOPES, Snapshot
 
         name = f"backtest-{result.task}"
         now = dt.datetime.now(dt.UTC).isoformat()
-        models = sorted(name for name in result.scores if name != "climatology")
+        models = sorted(name for name in result.scores if name != BASELINE)
         row = {
             "run_id": name, "source": info.identity, "start_date": result.start.isoformat(), "end_date": result.end.isoformat(),
             "synthetic": info.synthetic, "rights": info.rights, "version": thundercast.__version__, "state": "completed",
