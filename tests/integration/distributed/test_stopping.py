@@ -81,6 +81,7 @@ def test_a_part_in_full_flow_stops_with_all_that_it_applied_in_a_checkpoint(
     running, ended = spent(part.process.pid), spent_by_the_ended()
     assert part.stop() == 0, part.end_of_log()
     used = spent_by_the_ended() - ended - running
+    assert "could not be given back" not in part.log.read_text(), "what it held ready is anybody's at once"
     summary: dict[str, Any] | None = open_checkpoints(names.place, name).summary()
     assert summary is not None
     assert summary["watermark"] >= before
