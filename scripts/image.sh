@@ -9,6 +9,8 @@
 #   image.sh user                      the last stage: a user without rights, no program that gives any, and no installer
 set -eu
 cd /build
+# Where the Dockerfiles keep what was fetched, for the next build.
+export XDG_CACHE_HOME=/build/cache
 
 # Packages come from where pip is told to look.
 install() {
@@ -89,7 +91,7 @@ case $step in
     fi
     find / -xdev -type f -perm /6000 -exec chmod a-s {} +
     rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip /usr/bin/pip* \
-      /usr/lib/python3/dist-packages/pip* /usr/share/python-wheels /root/.cache
+      /usr/lib/python3/dist-packages/pip* /usr/share/python-wheels ~/.cache
     ;;
   *)
     echo "image.sh: unknown step $step" >&2
