@@ -7,7 +7,7 @@ DISTRIBUTIONS := core dataflow images/cleaner images/dashboard images/launcher i
 # One CPU level everywhere, so that compiled kernels give the same bits on every machine that has it.
 export NUMBA_CPU_NAME ?= $(shell scripts/cpu-level)
 
-.PHONY: help setup emulators run local test e2e bench lint lock values golden cost queueing sample images test-images image-tables catalogues screenshots clean
+.PHONY: help setup emulators run local test e2e bench lint lock values dashboards golden cost queueing sample images test-images image-tables catalogues screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -54,6 +54,9 @@ lock: setup ## write requirements/*.txt anew, with hashes
 
 values: setup ## write the charts' schemas, values.yaml and docs/values.md from their types
 	@cd scripts && ../$(BIN)/python -m chart_values
+
+dashboards: setup ## write Grafana's dashboards into the chart
+	@cd scripts && ../$(BIN)/python -m grafana
 
 golden: setup ## write the kept renders of the charts anew; read the difference before it is committed (needs Helm)
 	@cd tests && PYTHONPATH=.:../scripts ../$(BIN)/python -m charts.golden

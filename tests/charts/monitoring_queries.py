@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,24 @@ def expressions() -> dict[str, str]:
     for rule in rules():
         found[rule["alert"]] = re.sub(r"\$\{(\w+)\}", lambda match: str(names[match[1]]), rule["expr"])
     for path in DASHBOARDS:
-        for panel in panels(load(path)):
-            for target in panel.get("targets", []):
-                expr = target["expr"]
-                for name, value in _VARIABLES.items():
-                    expr = expr.replace(name, value)
-                found[f"{path.stem}: {panel['title']} {target['refId']}"] = re.sub(r'=~?"\$\w+"', '=~".+"', expr)
+        for where, expr in asked(load(path)).items():
+            found[f"{path.stem}: {where}"] = re.sub(r'=~?"\$\w+"', '=~".+"', filled(expr, _VARIABLES))
     return found
+
+
+def asked(board: dict[str, Any]) -> dict[str, str]:
+    """Every expression of a dashboard, its marks' too, by where it is; with its variables."""
+    found = {
+        f"{panel['title']} {panel['id']}{target['refId']}": target["expr"] for panel in panels(board) for target in panel.get("targets", [])
+    }
+    return found | {f"mark {mark['name']}": mark["expr"] for mark in board["annotations"].get("list", [])}
+
+
+def filled(expr: str, variables: Mapping[str, str]) -> str:
+    """An expression with the values of variables."""
+    for name, value in variables.items():
+        expr = expr.replace(name, value)
+    return expr
 
 
 def selectors() -> list[Selector]:

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from charts.monitoring_chart import promtool, render
-from charts.monitoring_queries import DASHBOARDS, expressions, load, panels
+from charts.monitoring_queries import DASHBOARDS, expressions, load, panels, selectors
+from grafana.writing import files
+from thundercast.adapters.metrics import NAMES
 
 BOARDS = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 
@@ -25,7 +27,19 @@ def test_promtool_can_read_every_expression(tmp_path: Path) -> None:
 
 def test_uids_differ_and_are_stable_names() -> None:
     uids = [load(path)["uid"] for path in DASHBOARDS]
-    assert uids == ["thundercast-models", "thundercast-operations"]
+    assert uids == ["thundercast-kubernetes", "thundercast-model-skill", "thundercast-stream"]
+
+
+def test_the_files_are_what_the_code_makes() -> None:
+    assert {path: path.read_text() for path in DASHBOARDS} == files(), "run `make dashboards`"
+
+
+def test_every_metric_of_a_release_is_in_some_panel() -> None:
+    """What the parts export and nobody sees is either for an alert alone or was forgotten."""
+    shown = {
+        metric.removesuffix("_total").removesuffix("_bucket") for metric in (found.metric for found in selectors() if ": " in found.where)
+    }
+    assert {f"thundercast_{name}" for name in NAMES} <= shown
 
 
 @BOARDS
@@ -83,7 +97,7 @@ def test_every_variable_that_is_used_is_declared(path: Path) -> None:
 @pytest.mark.parametrize("helm", ["helm", "helm4"])
 def test_each_dashboard_comes_whole_in_a_config_map_that_grafana_finds(tmp_path: Path, helm: str) -> None:
     objects = render(tmp_path, {"dashboards": {"enabled": True, "annotations": {"grafana_folder": "Weather"}}}, helm=helm)
-    assert [item["metadata"]["name"] for item in objects] == ["tc-models", "tc-operations"]
+    assert [item["metadata"]["name"] for item in objects] == ["tc-kubernetes", "tc-model-skill", "tc-stream"]
     for item, path in zip(objects, DASHBOARDS, strict=True):
         assert item["kind"] == "ConfigMap"
         assert item["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -1,25 +1,36 @@
 """Every metric and label value that an alert or a panel asks for is exported by the very part that it is asked of.
 
-The parts run as they do on a cluster, as processes against stand-ins for Google's services, and are scraped.
+The parts run as they do on a cluster, as processes against stand-ins for Google's services, and are scraped: by the test, and by a
+Prometheus that every panel's query is put to.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
+from google.cloud import pubsub_v1
 from prometheus_client.parser import text_string_to_metric_families
 
 import emulators
 import local
-from charts.monitoring_queries import OF_TARGETS, Selector, expressions, selectors
+from charts.monitoring_chart import program
+from charts.monitoring_queries import DASHBOARDS, OF_TARGETS, Selector, asked, expressions, filled, load, panels, selectors
 
 Samples = dict[str, list[dict[str, str]]]
 """The label sets of each metric."""
 PARTS = ("simulator", "cleaner", "trainer")
+CHOSEN = {
+    "$namespace": "prod", "$release": "tc", "$model": ".+", "$task": ".+", "$scope": "30d", "$__rate_interval": "15s", "$__range": "10m",
+}  # fmt: skip
+"""What a reader of the dashboards would have chosen; `$__rate_interval` is Grafana's for a scrape every few seconds."""
 
 
 def _scrape(part: local.Part) -> Samples:
@@ -32,30 +43,75 @@ def _scrape(part: local.Part) -> Samples:
     return found
 
 
+def _prometheus(running: local.System, parts: dict[str, local.Part]) -> str:
+    """Starts a Prometheus that scrapes the parts and labels them as the chart's monitors do; its address."""
+    targets = [
+        {
+            "targets": [part.url.removeprefix("http://")],
+            "labels": {"namespace": "prod", "release": "tc", "component": name, "pod": f"tc-{name}-0"},
+        }
+        for name, part in parts.items()
+    ]
+    port = emulators.free_port()
+    config = running.folder / "prometheus.yaml"
+    scrape = {"job_name": "thundercast", "scrape_interval": "1s", "scrape_timeout": "1s", "static_configs": targets}
+    config.write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
+    command = [
+        program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={running.folder / 'recorded'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]  # fmt: skip
+    running.start("prometheus", command)
+    return f"http://127.0.0.1:{port}"
+
+
+def _poison(running: local.System) -> None:
+    """Publishes what is no batch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBSUB_EMULATOR_HOST", running.env["PUBSUB_EMULATOR_HOST"])
+        with pubsub_v1.PublisherClient() as client:
+            client.publish(client.topic_path(running.env["GOOGLE_CLOUD_PROJECT"], "noaa-raw"), b"not a batch").result(timeout=30)
+
+
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Samples]]:
-    """What each part exports, as soon as it is all that is asked for, or after two minutes."""
-    feed = {
-        "THUNDERCAST_SOURCE": "synthetic:60", "THUNDERCAST_SPEED": "4", "THUNDERCAST_SHARDS": "4",
-        "THUNDERCAST_START": "2022-06-01", "THUNDERCAST_END": "2023-12-31",
-    }  # fmt: skip
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.System]:
     try:
-        with local.system(tmp_path_factory.mktemp("parts")) as running:
-            parts = {name: running.module(name, feed if name == "simulator" else None) for name in PARTS}
-            found: dict[str, Samples] = {}
-            for _ in range(240):
-                running.check()
-                try:
-                    found = {name: _scrape(part) for name, part in parts.items()}
-                except OSError:
-                    found = {}
-                # A score, a checkpoint, a lead: each is there only once there is something to tell.
-                if found and not _unanswered(found):
-                    break
-                time.sleep(0.5)
+        with local.system(tmp_path_factory.mktemp("parts")) as found:
             yield found
     except emulators.Missing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def parts(running: local.System) -> dict[str, local.Part]:
+    """A stream that flows for five minutes."""
+    feed = {
+        "THUNDERCAST_SOURCE": "synthetic:60", "THUNDERCAST_SPEED": "4", "THUNDERCAST_SHARDS": "4",
+        "THUNDERCAST_START": "2022-06-01", "THUNDERCAST_END": "2025-08-31",
+    }  # fmt: skip
+    return {name: running.module(name, feed if name == "simulator" else None) for name in PARTS}
+
+
+@pytest.fixture(scope="module")
+def recording(running: local.System, parts: dict[str, local.Part]) -> str:
+    """The address of a Prometheus that watches the stream from its beginning."""
+    return _prometheus(running, parts)
+
+
+@pytest.fixture(scope="module")
+def exported(running: local.System, parts: dict[str, local.Part], recording: str) -> dict[str, Samples]:
+    """What each part exports, as soon as it is all that is asked for, or after two minutes."""
+    found: dict[str, Samples] = {}
+    for _ in range(240):
+        running.check()
+        try:
+            found = {name: _scrape(part) for name, part in parts.items()}
+        except OSError:
+            found = {}
+        # A score, a checkpoint, a lead: each is there only once there is something to tell.
+        if found and not _unanswered(found):
+            break
+        time.sleep(0.5)
+    return found
 
 
 def _fits(labels: dict[str, str], matcher: tuple[str, str, str]) -> bool:
@@ -110,3 +166,33 @@ def test_the_check_sees_what_is_not_exported(exported: dict[str, Samples]) -> No
     assert _missing(Selector("probe", "thundercast_rows", ()), exported) == ["any part"]
     assert _missing(Selector("probe", "thundercast_score", (("score", "=", "auc"),)), exported) == ["any part"]
     assert _missing(Selector("probe", "thundercast_lead_dates", (("component", "=", "trainer"),)), exported) == ["trainer"]
+
+
+def _answer(address: str, expr: str) -> list[Any]:
+    """The series of a query, now."""
+    query = urllib.parse.urlencode({"query": expr})
+    with urllib.request.urlopen(f"{address}/api/v1/query?{query}", timeout=10) as answer:
+        told = json.load(answer)
+    assert told["status"] == "success", told
+    series: list[Any] = told["data"]["result"]
+    return series
+
+
+def test_each_panel_has_data_of_a_recorded_stream(exported: dict[str, Samples], running: local.System, recording: str) -> None:
+    """Each query is put to a real Prometheus as Grafana would put it; a mark has to be a good query, and to be empty where nothing happened."""
+    boards = [(path.stem, load(path)) for path in DASHBOARDS]
+    queries = {f"{name}: {where}": filled(expr, CHOSEN) for name, board in boards for where, expr in asked(board).items()}
+    marks = {where: expr for where, expr in queries.items() if ": mark " in where}
+    assert len(queries) - len(marks) >= sum(panel["type"] != "row" for _, board in boards for panel in panels(board)) > 40
+    silent = dict.fromkeys(queries.keys() - marks.keys(), 0)
+    for _ in range(60):
+        running.check()
+        _poison(running)  # time and again: a counter that is born at 1 has not increased
+        silent = {where: len(_answer(recording, queries[where])) for where in silent if not _answer(recording, queries[where])}
+        if not silent:
+            break
+        time.sleep(2)
+    assert not silent, "\n".join(f"{where}: {queries[where]}" for where in silent)
+    for where, expr in marks.items():
+        assert _answer(recording, expr) == [], where
+    assert _answer(recording, 'thundercast_rows_totals{release="tc"}') == [], "what is not there must be seen"

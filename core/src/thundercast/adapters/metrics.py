@@ -67,6 +67,8 @@ _FAMILIES: Final[dict[str, tuple[type[CounterMetricFamily] | type[GaugeMetricFam
     "prediction_requests": (CounterMetricFamily, (), "Requests for predictions that were answered."),
     "build_info": (GaugeMetricFamily, ("version",), "1, by the version that runs."),
 }  # fmt: skip
+NAMES: Final = (*_FAMILIES, "batch_seconds")
+"""Every metric, without the prefix ``thundercast_`` and without the suffix that its kind adds."""
 
 
 class _Histogram:
