@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import local
@@ -22,7 +24,9 @@ from integration.distributed.whole import Data, reference
 from thundercast.adapters.google.bigquery_schema import ensure_tables
 from thundercast.adapters.places import open_manifests
 from thundercast.adapters.settings import CloudSettings
-from thundercast.domain import tables
+from thundercast.domain import batch, tables
+from thundercast.domain.batch import Attributes
+from thundercast.domain.schema import CLEAN_SCHEMA
 
 pytestmark = pytest.mark.usefixtures("pubsub_emulator", "bigquery_emulator", "storage_emulator")
 PATIENCE = 600.0  # s; a run that does not end by then has failed
@@ -116,6 +120,35 @@ def equals_backtest(outcome: Outcome, data: Data) -> None:
             assert last[score] == said[score], score
 
 
+def published(names: Names, since: float) -> pa.Table:
+    """The clean rows that were published since then (UNIX seconds), each batch once, in order of date and station."""
+    scene.seek(f"clean-{names.key}-s", since)
+    batches = {}
+    for message in scene.waiting(f"clean-{names.key}-s", limit=100_000):
+        attributes = Attributes.from_text(message.attributes)
+        batches[attributes.message_id] = batch.decode(message, attributes)[0]
+    return pa.Table.from_batches(batches.values(), CLEAN_SCHEMA).sort_by([("date", "ascending"), ("station", "ascending")])
+
+
+def cleaned_in_batch(source: Path, output: Path, cache: Path) -> pa.Table:
+    """What Beam's batch mode writes of a file, in order of date and station."""
+    command = [
+        sys.executable,
+        "-m",
+        "thundercast_dataflow",
+        "batch",
+        f"--input={source}",
+        f"--output={output}",
+        f"--cache={cache}",
+        "--shards=2",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    return pa.concat_tables(map(pq.read_table, sorted(output.glob("clean-*.parquet")))).sort_by(
+        [("date", "ascending"), ("station", "ascending")]
+    )
+
+
 @pytest.mark.parametrize(("cleaner", "groups"), [("worker", 1), ("worker", 3), ("beam", 1)])
 def test_the_sample_over_processes_equals_one_process(cleaner: str, groups: int, system: local.System, tmp_path: Path) -> None:
     days = 31 if cleaner == "worker" else 6
@@ -141,9 +174,14 @@ def test_a_month_of_all_stations_over_processes_equals_one_process(
     data = Data(f"file:{month}", dt.date(2023, 7, 1), dt.date(2023, 7, 31), tmp_path_factory.mktemp("cache"), models=("thunder",))
     names = Names(f"equal-month-{cleaner}", f"gs://{scene.bucket()}/month-{cleaner}", f"equality_{cleaner}")
     names.make()
+    since = time.time()
     outcome, expected = through(system, data, names, cleaner=cleaner), reference(data)
     assert len(expected.rows["observations"]) > 150_000
     assert [name for name in expected.rows if expected.rows[name] != outcome.rows[name]] == []
     assert outcome.models == expected.models
     if cleaner == "worker":
         equals_backtest(outcome, data)
+    else:
+        in_batch = cleaned_in_batch(month, system.folder / "batch", data.cache)
+        assert in_batch.num_rows > 150_000
+        assert published(names, since).equals(in_batch)
