@@ -136,12 +136,10 @@ def seconds(title: str, about: str, buckets: str) -> heatmap.Panel:
     return panel.with_target(_query(buckets, "{{le}}", form=formats.PromQueryFormat.HEATMAP))
 
 
-def states(title: str, about: str, expr: str, legend: str, names: Mapping[int, tuple[str, str]], *, height: int = 6) -> statetimeline.Panel:
+def states(title: str, about: str, expr: str, legend: str, names: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
     """What holds when; names and colours by value."""
     steps = [(None if i == 0 else float(value), colour) for i, (value, (_, colour)) in enumerate(names.items())]
-    panel = _dressed(
-        statetimeline.Panel(), title, about, unit="short", width=HALF, height=height, steps=steps, by_series=False, decimals=None
-    )
+    panel = _dressed(statetimeline.Panel(), title, about, unit="short", width=HALF, height=6, steps=steps, by_series=False, decimals=None)
     results = {
         str(value): models.ValueMappingResult(text=text, color=colour, index=i) for i, (value, (text, colour)) in enumerate(names.items())
     }

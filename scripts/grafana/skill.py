@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.panels import SOURCE, Panel, Steps, among, assembled, choice, dashed, equal, lines, listed, number, pick, rows
+from grafana.panels import FULL, SOURCE, Panel, Steps, among, assembled, choice, dashed, equal, lines, listed, number, pick, rows
 
 CHOSEN = (among("model", "$model"), among("task", "$task"))
 SCOPE = equal("scope", "$scope")
@@ -78,7 +78,7 @@ def board() -> Dashboard:
     ]  # fmt: skip
     drift = [
         lines("Drift", "How often, since the trainer started, what a model says and what happens parted for good (a CUSUM of their ratio).",
-              {"{{model}}": f"max by (model) ({pick('drift_total', CHOSEN[0])})"}, unit="short", from_zero=True, decimals=0, width=24),
+              {"{{model}}": f"max by (model) ({pick('drift_total', CHOSEN[0])})"}, unit="short", from_zero=True, decimals=0, width=FULL),
     ]  # fmt: skip
     sections: dict[str, list[Panel]] = {
         "At a glance: the model thunder, the last 30 days of the stream": [*glance],

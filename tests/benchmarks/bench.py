@@ -87,18 +87,23 @@ def measure(source: str, loop_rows: int, cache: Path) -> dict[str, Any]:
     return {
         "source": source.split("/")[-1], "synthetic": info.synthetic, "parts": parts,
         "logistic_to_river": round(parts["logistic (row by row)"]["rows_per_second"] / parts["River predict + learn"]["rows_per_second"], 1),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024), "machine": _machine(),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024), "machine": machine(),
         "first_three_dates_s": warmed, "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }  # fmt: skip
 
 
-def _machine() -> str:
+def machine() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
         model = next((line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")), model)
     kind = "optimised" if seed_loop.optimised_interpreter() else "NOT optimised: the seed's loop is slower here than it could be"
     return f"{os.cpu_count()} cores, {model}, Python {platform.python_version()} ({kind})"
+
+
+def resident(pid: int) -> float:
+    """The resident memory of a process, in MB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _thunder(clean: list[CleanRows]) -> int:

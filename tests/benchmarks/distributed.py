@@ -171,7 +171,7 @@ def measure(source_text: str, cache: Path, dates: int) -> dict[str, Any]:
         figures["ratio"] = round(figures["rows_per_second"] / base, 2)
     return {
         "source": source_text.split("/")[-1], "batches": len(found.raw), "rows_a_batch": round(found.rows / len(found.raw)),
-        "bytes_a_row": wire, "parts": parts, "machine": bench._machine(), "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "bytes_a_row": wire, "parts": parts, "machine": bench.machine(), "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def measure(
         idle = ask()
         trained, learning = _beside(_training(step, messages, pace), ask)
     return {
-        "source": source.split("/")[-1], "synthetic": info.synthetic, "machine": bench._machine(), "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "source": source.split("/")[-1], "synthetic": info.synthetic, "machine": bench.machine(), "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "stations": len(snapshot.stations), "rows_a_request": rows, "requests": requests, "copy_ms": round(1000 * published, 1),
         "idle_ms": _percentiles(idle), "learning_ms": _percentiles(learning), "rows_learnt_per_second": round(trained),
     }  # fmt: skip

@@ -42,11 +42,6 @@ SOURCE = "synthetic:5000,start=1960-01-01,end=2023-12-31"
 SOAKED = Path(__file__).with_name("soaked.py")
 
 
-def resident(pid: int) -> float:
-    """MB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def told(path: Path, since: float) -> dict[str, float]:
     """Slopes a minute of what a part said of its memory since a time (UNIX seconds)."""
     lines = [line for line in map(json.loads, path.read_text().splitlines()) if line["at"] >= since]
@@ -116,7 +111,7 @@ def measure(minutes: float, pace: float, store: str, folder: Path, heap: str = "
             while (now := time.monotonic() - began) < minutes * 60:
                 system.check()
                 for name, pid in pids.items():
-                    samples[name].append((now, resident(pid)))
+                    samples[name].append((now, bench.resident(pid)))
                 rows.append((now, _learnt(trainer)))
                 time.sleep(EVERY)
             warm_up = min(WARM_UP, minutes * 60 / 4)
@@ -129,7 +124,7 @@ def measure(minutes: float, pace: float, store: str, folder: Path, heap: str = "
             _run_dry(trainer)
             for part in system.parts[:-1]:
                 last = json.loads((folder / f"{part.name}.memory").read_text().splitlines()[-1])
-                parts[part.name] |= {"dry_mb": round(resident(part.process.pid)), "dry_in_use": last}
+                parts[part.name] |= {"dry_mb": round(bench.resident(part.process.pid)), "dry_in_use": last}
             return {"rows_per_second": round(rate), "rows": rows[-1][1], "parts": parts}
         finally:
             system.stop()
@@ -168,7 +163,7 @@ def hole(minutes: float, folder: Path) -> dict[str, Any]:
             samples, held, began = [], 0, time.monotonic()
             while (now := time.monotonic() - began) < minutes * 60:
                 system.check()
-                samples.append((now, resident(trainer.process.pid)))
+                samples.append((now, bench.resident(trainer.process.pid)))
                 if now > 10:
                     held = max(held, trainer.get("/v1/status")["window"])
                 time.sleep(EVERY)
@@ -196,7 +191,7 @@ def main() -> None:
         print()
         return
     print(
-        f"SYNTHETIC rows; {found['rows_per_second']:,} rows/s learnt on average, {found['rows']:,} in all; store: {options.store}; {bench._machine()}"
+        f"SYNTHETIC rows; {found['rows_per_second']:,} rows/s learnt on average, {found['rows']:,} in all; store: {options.store}; {bench.machine()}"
     )
     print(f"{'part':24s} {'first MB':>9s} {'last MB':>9s} {'peak MB':>9s} {'run dry':>9s} {'MB/minute':>10s}  in use, a minute")
     for name, figures in found["parts"].items():

@@ -1,6 +1,6 @@
 """What looking costs: first paint, an interaction over years of metric rows, and three viewers for long beside a stream at full speed.
 
-    python tests/benchmarks/viewers.py [--minutes 10] [--years 10] [--json]
+    python tests/benchmarks/viewers.py [--minutes 10] [--years 10]
 
 In a real Chromium, on this machine, beside all that is measured. *First paint* is the browser's own first contentful paint and the time until
 the map is drawn, on the packed sample's last day, for visitors who come for the first time. The *interaction* is another task chosen on the page
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -22,15 +21,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bench
 import numpy as np
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from e2e.dashboard.conftest import FLAGS, Viewer
+
 PAGES = {
     "": ".st-key-map canvas",
     "skill": ".st-key-panel_roc_auc svg.marks",
@@ -92,17 +94,8 @@ def running(folder: Path, *flags: str) -> Iterator[Running]:
         process.wait(120)
 
 
-@dataclass
-class Viewer:
-    """A page that keeps what went wrong on it."""
-
-    page: Page
-    wrong: list[str] = field(default_factory=list)
-
-    def heard(self, message: ConsoleMessage) -> None:
-        looked = re.search(r"/[a-z]+/_stcore/(health|host-config)$", message.location["url"])  # Streamlit looks for its server
-        if message.type == "error" and not looked:
-            self.wrong.append(message.text)
+class Visitor(Viewer):
+    """A viewer who goes from page to page."""
 
     def visit(self, address: str, name: str) -> float:
         """Seconds until what has to be there is drawn."""
@@ -113,20 +106,20 @@ class Viewer:
 
     def look(self) -> None:
         if self.page.locator("[data-testid=stException]").count():
-            self.wrong.append(f"an exception is shown on {self.page.url}")
+            self.errors.append(f"an exception is shown on {self.page.url}")
 
 
-def viewer(browser: Browser) -> Viewer:
-    found = Viewer(browser.new_context(viewport={"width": 1280, "height": 1000}, locale="en-GB").new_page())
+def visitor(browser: Browser) -> Visitor:
+    found = Visitor(browser.new_context(viewport={"width": 1280, "height": 1000}, locale="en-GB").new_page())
     found.page.on("console", found.heard)
-    found.page.on("pageerror", lambda error: found.wrong.append(str(error)))
+    found.page.on("pageerror", lambda error: found.errors.append(str(error)))
     return found
 
 
 def first_paint(browser: Browser, address: str) -> dict[str, float]:
     paints, drawn = [], []
     for _ in range(VISITS):
-        new = viewer(browser)
+        new = visitor(browser)
         drawn.append(new.visit(address, ""))
         paints.append(new.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000)
         new.page.context.close()
@@ -135,7 +128,7 @@ def first_paint(browser: Browser, address: str) -> dict[str, float]:
 
 def interaction(browser: Browser, address: str) -> dict[str, float]:
     """Milliseconds from a click on another task until the first chart has changed."""
-    looking = viewer(browser)
+    looking = visitor(browser)
     looking.visit(address, "skill")
     looking.page.wait_for_timeout(3_000)
     shown, took = PAGES["skill"], []
@@ -163,14 +156,9 @@ def interaction(browser: Browser, address: str) -> dict[str, float]:
     return {"median_ms": round(float(np.median(took))), "slowest_ms": round(max(took))}
 
 
-def resident(pid: int) -> float:
-    """MB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def watched(browser: Browser, at: Running, minutes: float) -> dict[str, Any]:
     """Three viewers, each on the next page every few seconds."""
-    viewers, names = [viewer(browser) for _ in range(VIEWERS)], list(PAGES)
+    viewers, names = [visitor(browser) for _ in range(VIEWERS)], list(PAGES)
     processes, began = at.processes(), time.monotonic()
     memory: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
     visits = 0
@@ -182,7 +170,7 @@ def watched(browser: Browser, at: Running, minutes: float) -> dict[str, Any]:
         for each in viewers:
             each.look()
         for name, pid in processes.items():
-            memory[name].append((passed / 60, resident(pid)))
+            memory[name].append((passed / 60, bench.resident(pid)))
     kept = {name: [(t, mb) for t, mb in found if t >= WARM_UP * minutes] for name, found in memory.items()}
     fits = {
         name: {
@@ -193,7 +181,7 @@ def watched(browser: Browser, at: Running, minutes: float) -> dict[str, Any]:
         for name, found in kept.items()
     }
     complaints = [line for line in at.said().splitlines() if re.search("traceback|error|exception", line, re.IGNORECASE)]
-    wrong = [text for each in viewers for text in each.wrong]
+    wrong = [text for each in viewers for text in each.errors]
     return {"pages_seen": visits * VIEWERS, "memory": fits, "wrong_on_pages": wrong, "wrong_in_the_log": complaints}
 
 
@@ -208,7 +196,7 @@ def main() -> None:
     chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
     if chromium is None:
         raise SystemExit("Chromium is not installed: on Debian and Ubuntu, apt install chromium")
-    found: dict[str, Any] = {"machine": bench._machine(), "date": dt.datetime.now(dt.UTC).date().isoformat()}
+    found: dict[str, Any] = {"machine": bench.machine(), "date": dt.datetime.now(dt.UTC).date().isoformat()}
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
         folder = Path(temporary)

@@ -36,9 +36,7 @@ def test_the_files_are_what_the_code_makes() -> None:
 
 def test_every_metric_of_a_release_is_in_some_panel() -> None:
     """What the parts export and nobody sees is either for an alert alone or was forgotten."""
-    shown = {
-        metric.removesuffix("_total").removesuffix("_bucket") for metric in (found.metric for found in selectors() if ": " in found.where)
-    }
+    shown = {found.metric.removesuffix("_total").removesuffix("_bucket") for found in selectors() if ": " in found.where}
     assert {f"thundercast_{name}" for name in NAMES} <= shown
 
 
