@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
+from google.api_core.exceptions import RetryError
+from google.api_core.retry import Retry, if_exception_type
 from prometheus_client import CollectorRegistry
 
 import thundercast
@@ -43,6 +45,8 @@ from thundercast_simulator.settings import SimulatorSettings
 COMPONENT = "simulator"
 T = TypeVar("T")
 _RETRY = 1.0  # s
+_LAST_WORD = Retry(if_exception_type(Unavailable), initial=0.5, maximum=2.0, timeout=15.0)
+"""Nothing overtakes the last status: without it viewers would see a run that is under way for ever."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -260,7 +264,10 @@ class Simulator:
         finally:
             self._ended.set()
             thread.join()
-            self._tell()
+            try:
+                _LAST_WORD(self._write_status)()
+            except RetryError as error:
+                _log.warning("last status not written", error=str(error.cause), state=self._state)
 
     def _report(self) -> None:
         left = 0.0
@@ -284,11 +291,15 @@ class Simulator:
         )  # fmt: skip
 
     def _tell(self) -> None:
-        row: dict[str, Any] = rows.status_of(self._status(), instance=socket.gethostname(), rate=self._rate(self._rows))
         try:
-            rows.write_status(self._store, [row | {"lead_dates": self._lead}])
+            self._write_status()
         except Unavailable as error:
+            # The next one overtakes it.
             _log.warning("status not written", error=str(error))
+
+    def _write_status(self) -> None:
+        row: dict[str, Any] = rows.status_of(self._status(), instance=socket.gethostname(), rate=self._rate(self._rows))
+        rows.write_status(self._store, [row | {"lead_dates": self._lead}])
 
 
 def _progress(run: Run) -> str:
