@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -100,7 +101,19 @@ class Scenario:
     def _complete(self) -> bool:
         place = self.env["THUNDERCAST_CHECKPOINTS"]
         summary = FolderCheckpoints(Path(place) / self.part).summary()
-        return bool(summary and summary.get("completed"))
+        return bool(summary and summary.get("completed")) and (self.part != "trainer" or self._all_written())
+
+    def _all_written(self) -> bool:
+        """Whether a trainer has no rows left that the store has not taken; a busy store may take longer than a leave does."""
+        served = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{") and '"serving"' in line]
+        if len(served) <= len(self.deaths):
+            return False
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{served[-1]['port']}/v1/status", timeout=5) as answer:
+                status = json.load(answer)
+        except OSError:
+            return False
+        return bool(status["completed"]) and not status["outbox"]
 
     def _can_be_told(self) -> bool:
         """Whether it handles SIGTERM by now: where the life before had all but finished, this one is to end while it still starts."""

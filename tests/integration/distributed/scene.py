@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -111,8 +112,18 @@ class Expected:
     models: str
 
     def same_rows(self, found: dict[str, list[str]]) -> list[str]:
-        """The tables that differ."""
-        return [name for name in self.rows if self.rows[name] != found[name]]
+        """The tables that differ, with an example of each kind of row that is too many or too few."""
+        return [
+            f"{name}: missing {len(missing)} {missing[:1]}, not expected {len(surplus)} {surplus[:1]}"
+            for name, rows in self.rows.items()
+            for missing, surplus in [(_beyond(rows, found[name]), _beyond(found[name], rows))]
+            if missing or surplus
+        ]
+
+
+def _beyond(rows: list[str], others: list[str]) -> list[str]:
+    """What is in ``rows`` and not in ``others``, repeats counted."""
+    return sorted((Counter(rows) - Counter(others)).elements())
 
 
 def models_digest(arrays: Any) -> str:
