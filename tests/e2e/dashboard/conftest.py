@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from e2e.dashboard.stores import Stream, filled
 from thundercast_dashboard.serve import command
@@ -129,6 +129,14 @@ class Viewer:
     def text(self, selector: str) -> str:
         """The text of the one element that is there, with plain spaces."""
         return plain(self.page.locator(selector).inner_text(timeout=PATIENCE))
+
+    def pointed(self, mark: Locator) -> dict[str, str]:
+        """What the pointer over a mark of a chart has shown: value by title, with plain spaces."""
+        mark.scroll_into_view_if_needed()
+        mark.hover(force=True)
+        shown = self.page.locator("#vg-tooltip-element.visible")
+        shown.wait_for(timeout=PATIENCE)
+        return {plain(row.locator(".key").inner_text()): plain(row.locator(".value").inner_text()) for row in shown.locator("tr").all()}
 
     def tiles(self, kind: str) -> dict[str, tuple[str, str]]:
         """Label: (value, note) of a group of tiles."""

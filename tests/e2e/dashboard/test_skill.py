@@ -53,6 +53,26 @@ def test_each_panel_draws_every_model_and_says_its_last_value(stream: Stream, vi
     assert f"thunder {100 * row['positives'] / row['rows']:.1f} %" in viewer.words("panel_base_rate")
 
 
+@pytest.mark.parametrize("day", [dt.date(2022, 5, 10), dt.date(2022, 4, 1)])
+def test_the_pointer_over_a_panel_shows_the_date_and_what_every_model_scored(stream: Stream, viewer: Viewer, day: dt.date) -> None:
+    of_day = {
+        row["model_name"]: row
+        for row in stream.metrics
+        if (row["task"], row["gate"], row["scope"], row["date"]) == ("nowcast", "all", "30d", day)
+    }
+    last = max(row["date"] for row in stream.metrics)
+    rows = {"Date of the stream": str(day), "Station-days": f"{of_day['thunder']['rows']:,}"}
+    for score in ("roc_auc", "brier_skill"):
+        panel = viewer.page.locator(f".st-key-panel_{score} svg")
+        at = viewer.pointed(panel.locator(".mark-rect path").nth(-1 - (last - day).days))
+        expected = {name: f"{row[score]:.3f}" for name, row in of_day.items() if score != "brier_skill" or name != "climatology"}
+        assert at == rows | expected
+        assert panel.locator(".mark-symbol path").count() == len(expected), "each is marked by a dot"
+    rain = viewer.pointed(viewer.page.locator(".st-key-panel_base_rate svg .mark-rect path").nth(-1 - (last - day).days))
+    share = of_day["thunder"]["positives"] / of_day["thunder"]["rows"]
+    assert rain == rows | {"Thunder days": f"{100 * share:.1f} %"}
+
+
 def test_the_reliability_diagram_has_the_shares_and_the_counts_of_the_store(stream: Stream, viewer: Viewer) -> None:
     rows = bins(stream.latest(model_name="thunder", task="nowcast", gate="all", scope="30d"))
     said, counted = viewer.words("reliability"), viewer.words("counts")

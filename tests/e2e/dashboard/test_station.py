@@ -47,6 +47,16 @@ def test_what_was_filled_in_is_marked(stream: Stream, viewer: Viewer) -> None:
     assert [row[4] for row in rows] == [f"{row['temp']:.1f}{'*' if row['temp_imputed'] else ''}" for row in history[::-1]]
 
 
+def test_the_pointer_over_a_chart_shows_the_date_and_what_was_measured(stream: Stream, viewer: Viewer) -> None:
+    history = SqliteReader(stream.store.path).station_history(stream.run_id, NAME).to_pylist()
+    row = history[-1]
+    for name, title in (("slp", "Pressure at sea level (hPa)"), ("said", "")):
+        shown = viewer.pointed(viewer.page.locator(f".st-key-{'measured_' if title else ''}{name} svg .mark-symbol path").last)
+        assert shown["Date of the stream"] in {str(each["date"]) for each in history}
+        if title:
+            assert (shown["Date of the stream"], shown[title]) == (str(row["date"]), f"{row[name]:.1f}")
+
+
 def test_the_day_ahead_has_the_outcomes_that_came_later(stream: Stream, look: Look) -> None:
     viewer = look(ADDRESS + "&task=dayahead&model=river-logistic", await_selector=READY)
     reader = SqliteReader(stream.store.path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -146,43 +147,54 @@ def _score_spec(score: str, colours: tuple[tuple[str, str], ...], marked: bool, 
     scale = alt.Scale(domain=[name for name, _ in colours], range=[colour for _, colour in colours])
     colour = alt.Color("model:N", legend=None, scale=scale)
     dash = alt.condition(alt.datum.model == baseline, alt.value([4, 3]), alt.value([1, 0]))
-    near = alt.selection_point(name="near", on="pointerover", clear="pointerout", nearest=True, fields=["day"], empty=False)
-    tooltip = [
-        alt.Tooltip("day:T", title=texts("skill.axis_date"), format="%Y-%m-%d", formatType="utc"),
-        alt.Tooltip("model:N", title=texts("skill.model")),
-        alt.Tooltip("value:Q", title=texts(f"score.{score}"), format=".1%" if share else ".3f"),
-        alt.Tooltip("rows:Q", title=texts("skill.rows"), format=",d"),
-    ]
+    form = ".1%" if share else ".3f"
+    date = alt.Tooltip("utcyearmonthdate(day):T", title=texts("skill.axis_date"), format="%Y-%m-%d")
+    count = alt.Tooltip("rows:Q", title=texts("skill.rows"), format=",d")
+    near = alt.selection_point(name="near", on="pointerover", clear="pointerout", fields=["day"], empty=False)
     base = alt.Chart(alt.NamedData(name="scores"))
-    layers = []
-    if marked:
-        tips = [
-            alt.Tooltip("day:T", title=texts("skill.axis_date"), format="%Y-%m-%d", formatType="utc"),
-            alt.Tooltip("event:N", title=texts("event.event")),
-            alt.Tooltip("model:N", title=texts("skill.model")),
-        ]
-        layers.append(
-            alt.Chart(alt.NamedData(name="events"))
-            .mark_rule(color=palette.happened, strokeWidth=1.5, opacity=0.8)
-            .encode(x=x, tooltip=tips)
-        )
     if score == "brier_skill":
         # Climatology's skill against itself is 0: said by a line, whatever the data.
         base = base.transform_filter(alt.datum.model != baseline)
+    # What catches the pointer is one strip for each date, up to the next: a mark for each value would be drawn three times as slowly.
+    said = [name for name, _ in colours if score != "brier_skill" or name != baseline]
+    shown = [
+        alt.Tooltip(field=_escaped(name), type="quantitative", title=texts("score.base_rate") if share else name, format=form)
+        for name in said
+    ]
+    layers = [
+        base.transform_pivot("model", value="value", groupby=["day", "rows"])
+        .transform_window([alt.WindowFieldDef(op="lead", field="day", **{"as": "next"})], sort=[alt.SortField("day")])
+        .transform_calculate(until=f"datum.next || time(datum.day) + {86_400_000}")
+        .mark_rect(opacity=0)
+        .encode(x=x, x2="until:T", tooltip=[date, *shown, count])
+        .add_params(near)
+    ]
+    if marked:
+        event = alt.Tooltip("event:N", title=texts("event.event"))
+        layers.append(
+            alt.Chart(alt.NamedData(name="events"))
+            .mark_rule(color=palette.happened, strokeWidth=1.5, opacity=0.8)
+            .encode(x=x, tooltip=[date, event, alt.Tooltip("model:N", title=texts("skill.model"))])
+        )
+    if score == "brier_skill":
         layers.append(
             alt.Chart(alt.InlineData(values=[{"value": 0}]))
             .mark_rule(color=palette.baseline, strokeDash=[4, 3], strokeWidth=1.75)
             .encode(y=y)
         )
-    layers.append(
-        base.mark_line(strokeWidth=1.75, clip=True, invalid="break-paths-show-path-domains").encode(x=x, y=y, color=colour, strokeDash=dash)
-    )
-    layers.append(
-        base.mark_point(filled=True, size=50, clip=True, invalid="filter")
-        .encode(x=x, y=y, color=colour, opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=tooltip)
-        .add_params(near)
-    )
+    line = base.mark_line(strokeWidth=1.75, clip=True, invalid="break-paths-show-path-domains")
+    dots = base.transform_filter(near).mark_point(filled=True, size=50, clip=True, invalid="filter", opacity=1)
+    layers += [line.encode(x=x, y=y, color=colour, strokeDash=dash), dots.encode(x=x, y=y, color=colour)]
     return finished(alt.layer(*layers).properties(height=150, width="container", name=f"panel_{score}"), texts)
+
+
+def _escaped(name: str) -> str:
+    r"""A column's name as Vega-Lite takes it: dots and brackets would lead into an object.
+
+    >>> _escaped("linear_model.Perceptron")
+    'linear_model\\.Perceptron'
+    """
+    return re.sub(r"([\\.\[\]'\"])", r"\\\1", name)
 
 
 def reliability(bins: Sequence[tuple[int, float, int]], *, model: str, texts: Texts, palette: Palette) -> Figure:
