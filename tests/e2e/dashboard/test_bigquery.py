@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +13,18 @@ import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 from playwright.sync_api import Browser, expect
+from typer.testing import CliRunner
 
 import emulators
 from e2e.dashboard.conftest import PATIENCE, Look, Server, Viewer, looking, serving
-from e2e.dashboard.stores import Stream
+from e2e.dashboard.stores import START, Stream
 from thundercast.adapters.google.bigquery_clients import rest_client
 from thundercast.adapters.google.bigquery_schema import ensure_tables
 from thundercast.adapters.google.bigquery_store import BigQueryStore
 from thundercast.adapters.settings import CloudSettings
 from thundercast.adapters.sqlite import SqliteStore
-from thundercast.domain.tables import Table
+from thundercast.domain.tables import MODEL_EVENTS, Table
+from thundercast_standalone.cli import app
 
 pytestmark = pytest.mark.browser
 
@@ -102,6 +107,33 @@ def test_the_same_rows_make_the_same_pages(cloud: CloudSettings, tmp_path: Path,
         stream.advance(1)
         stream.write_status(component="trainer", instance="trainer-0")
         expect(there.page.locator(".tc-strip dd").nth(1)).to_have_text("5 February 2022", timeout=PATIENCE)
+
+
+def test_the_same_rows_make_the_same_report(cloud: CloudSettings, tmp_path: Path) -> None:
+    ensure_tables(cloud)
+    with BigQueryStore(cloud, patience=60) as other, Both(tmp_path / "store.sqlite", other) as store:
+        stream = Stream(store, stations=40)
+        stream.advance(35, whole=2)
+        stream.write_letters()
+        stream.write_status(component="trainer", instance="trainer-0")
+        for day, detail in (
+            (0, {"instead_of": "thunder", "led_before": True}),
+            (20, {"instead_of": "climatology", "brier_better_by": 0.002}),
+        ):
+            event = {"task": "nowcast", "model_name": "river-logistic", "event": "champion", "detail": json.dumps(detail)}
+            row = {"run_id": stream.run_id, "date": START + dt.timedelta(day), **event}
+            store.write(MODEL_EVENTS, pa.Table.from_pylist([row], schema=MODEL_EVENTS.arrow))
+    pages = []
+    for place in (["--state", str(tmp_path)], ["--bigquery", "--project", cloud.project, "--dataset", cloud.dataset]):
+        out = tmp_path / f"{len(pages)}.html"
+        done = CliRunner().invoke(app, ["report", *place, "--out", str(out)])
+        assert done.exit_code == 0, done.output
+        # What clips a chart is numbered by the process that draws it.
+        pages.append(re.sub(r"clip\d+", "clip", out.read_text(encoding="utf-8")))
+    here, there = pages
+    assert here == there
+    assert "instead of thunder: it led the run before, whose models this run goes on with" in here
+    assert "instead of climatology; Brier score better by 0.00200" in here
 
 
 def test_tables_that_are_not_there_are_named_with_the_command_that_makes_them_and_the_page_fills_by_itself(

@@ -17,13 +17,14 @@ from thundercast.domain import runs, schema, tables
 from thundercast.domain.arrays import BadState, pack, unpack
 from thundercast.domain.batch import JSON, Attributes, Message, decode, encode
 from thundercast.domain.cleaning import Cleaner
-from thundercast.domain.learning import Closed, Learner
+from thundercast.domain.learning import TASKS, Closed, Learner
 from thundercast.domain.models.base import Model
 from thundercast.domain.models.logistic import Logistic
 from thundercast.domain.models.thunder import Thunder
 from thundercast.domain.rows import CleanRows
 from thundercast.domain.runs import Run
 from thundercast.domain.scores import watch
+from thundercast.domain.scores.champion import BASELINE
 from thundercast.stage.protocols import Effects, Step
 from thundercast.stage.steps import ChainedStep, CleanStep, TrainStep, now_text, observation_rows, prediction_rows
 from unit.domain.rawrows import DAY, clean_stream, make_stream, of_shard
@@ -408,6 +409,32 @@ def test_a_new_run_may_go_on_with_what_the_models_have_learnt_and_starts_its_sco
     seen = drive(chained, [raw_message(seq, NEXT) for seq in range(SHARDS)])
     run_scope = [row for row in seen.metrics if row["scope"] == "run" and row["gate"] == "all" and row["model_name"] == "thunder"]
     assert [(row["batch_id"], row["rows"], row["task"]) for row in run_scope] == [(0, STREAM[0][1].num_rows, "nowcast")]
+
+
+def test_a_new_run_that_goes_on_begins_with_the_champion_of_the_run_before_and_says_so() -> None:
+    step = trainer(on_new_run="continue")
+    chained = ChainedStep(CleanStep(), step)
+    drive(chained, ALL)
+    led = {task: step.learner.champion(task) for task in TASKS}
+    assert led == dict.fromkeys(TASKS, "thunder")
+    other = next(m.name for m in step.learner.models if m.task == "nowcast" and m.name not in ("thunder", BASELINE))
+    step.learner._tracks["nowcast"].watch.appoint(other)
+    first = Attributes.of(NEXT, 0, schema.RAW)
+    (told,) = chained.begin(first).outbox
+    table, row = told
+    assert table == tables.MODEL_EVENTS.name
+    assert json.loads(row.pop("detail")) == {"instead_of": "thunder", "led_before": True}
+    assert row == {
+        "run_id": NEXT.run_id, "date": first.date.isoformat(), "task": "nowcast", "model_name": other, "event": "champion",
+    }  # fmt: skip
+    assert {task: step.learner.champion(task) for task in TASKS} == {"nowcast": other, "dayahead": "thunder"}
+    assert step.learner.drifts() == dict.fromkeys(step.learner.drifts(), 0)
+    # The run after it begins with the same; one with fresh models does not.
+    fresh = trainer()
+    fresh.restore(*step.state())
+    assert fresh.learner.champion("nowcast") == other
+    fresh.begin(Attributes.of(NEXT, 0, schema.CLEAN))
+    assert fresh.learner.champion("nowcast") == "thunder"
 
 
 def test_a_batch_given_up_in_the_old_run_is_not_missing_in_the_new_one() -> None:

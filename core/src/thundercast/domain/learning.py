@@ -135,6 +135,23 @@ class Learner:
         """The model to go by; another one only after a paired test (`Watch`)."""
         return self._tracks[task].watch.champion
 
+    def follow(self, before: Learner, date: int) -> list[Event]:
+        """Goes on with what the learner of another run has learnt, and with its champions; scores and drifts begin anew.
+
+        Args:
+            before: it has the same models.
+            date: of the first rows to come, days since 1970-01-01.
+
+        Returns:
+            Rows that name the champions which would not have led from the start.
+
+        Raises:
+            ValueError, BadState: it has other models.
+        """
+        for model, old in zip(self.models, before.models, strict=True):
+            model.from_bytes(old.to_bytes())
+        return [event for task, track in self._tracks.items() for event in track.watch.follow(before.champion(task), date)]
+
     def drifts(self) -> dict[str, int]:
         """How often each model has drifted in this run, over its tasks."""
         totals: Counter[str] = Counter()

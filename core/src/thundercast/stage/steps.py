@@ -144,14 +144,13 @@ class TrainStep:
         """How often each model has drifted in the run; nothing while no row of it was had."""
         return {} if self._fresh else self.learner.drifts()
 
-    def begin(self, attributes: Attributes) -> Effects:  # noqa: ARG002
-        fresh = Learner(self._make_models())
+    def begin(self, attributes: Attributes) -> Effects:
+        fresh, events = Learner(self._make_models()), []
         if self._on_new_run == "continue" and not self._fresh:
             # What was learnt goes on; scores, and rows that wait for their labels, belong to the run that ended.
-            for model, old in zip(fresh.models, self.learner.models, strict=True):
-                model.from_bytes(old.to_bytes())
+            events = fresh.follow(self.learner, runs.ordinal(attributes.date))
         self.learner, self.closed, self._missing, self._fresh = fresh, None, 0, False
-        return Effects()
+        return Effects(outbox=[(tables.MODEL_EVENTS.name, {"run_id": attributes.run_id, **event}) for event in events])
 
     def apply(self, attributes: Attributes, message: Message) -> Effects:
         date = runs.ordinal(attributes.date)

@@ -73,12 +73,18 @@ def picture(figure: Figure, width: int) -> str:
     spec["datasets"] = spec.get("datasets", {}) | rows
     spec["width"] = width
     # What only shows beneath a pointer is left out.
-    spec["layer"] = [layer for layer in spec["layer"] if "condition" not in layer.get("encoding", {}).get("opacity", {})]
+    spec["layer"] = [layer for layer in spec["layer"] if not _under_a_pointer(layer)]
     spec.pop("params", None)
     # The picture has one name, and its parts have none: a screen reader would read each of a hundred points.
     drawn = _PARTS.sub("", vl_convert.vegalite_to_svg(json.dumps(spec)))
     named = f'<svg role="img" aria-label="{esc(figure.title)}" '
     return f'<figure>{drawn.replace("<svg ", named, 1)}<figcaption class="words">{esc(figure.words)}</figcaption></figure>'
+
+
+def _under_a_pointer(layer: dict[str, Any]) -> bool:
+    """Whether it catches the pointer, or follows it."""
+    follows = any(isinstance(step.get("filter"), dict) and "param" in step["filter"] for step in layer.get("transform", []))
+    return follows or layer["mark"].get("opacity") == 0
 
 
 # --- parts ------------------------------------------------------------------------------------------------
@@ -155,6 +161,8 @@ def _why(row: Row, t: Texts) -> str:
     detail = json.loads(row["detail"] or "{}")
     if row["event"] == "drift" and detail.get("happens") in ("more", "less"):
         return t(f"event.{detail['happens']}", date=t.date(dt.date.fromisoformat(detail["since"])))
+    if row["event"] == "champion" and detail.get("led_before"):
+        return t("event.led_before", model=t.model(detail["instead_of"]))
     if row["event"] == "champion" and "instead_of" in detail:
         return t("event.instead", model=t.model(detail["instead_of"]), better=t.decimal(detail["brier_better_by"], 5))
     return ""

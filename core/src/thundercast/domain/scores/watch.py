@@ -92,6 +92,14 @@ class Watch:
         """Makes a model the champion without a test."""
         self._champion = self.names.index(name)
 
+    def follow(self, name: str, date: int) -> list[Event]:
+        """Begins with the champion of the run before; tells of it where another would have led."""
+        if name == self.champion:
+            return []
+        before = self.champion
+        self.appoint(name)
+        return [self._event(date, name, "champion", instead_of=before, led_before=True)]
+
     def drifts(self) -> dict[str, int]:
         """How often each model has drifted, the baseline left out."""
         return {name: int(self._drift[m, _TOTAL]) for m, name in enumerate(self.names) if name != BASELINE}
