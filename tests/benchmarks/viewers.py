@@ -15,12 +15,13 @@ import datetime as dt
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,9 +157,15 @@ def interaction(browser: Browser, address: str) -> dict[str, float]:
     return {"median_ms": round(float(np.median(took))), "slowest_ms": round(max(took))}
 
 
+def dates_scored(at: Running) -> int:
+    """Dates of metric rows, which the process that serves keeps."""
+    with closing(sqlite3.connect(f"file:{at.log.parent / 'store.sqlite'}?mode=ro", uri=True, timeout=60)) as store:
+        return int(store.execute("SELECT count(DISTINCT batch_id) FROM model_metrics").fetchone()[0])
+
+
 def watched(browser: Browser, at: Running, minutes: float) -> dict[str, Any]:
     """Three viewers, each on the next page every few seconds."""
-    viewers, names = [visitor(browser) for _ in range(VIEWERS)], list(PAGES)
+    viewers, names, at_first = [visitor(browser) for _ in range(VIEWERS)], list(PAGES), dates_scored(at)
     processes, began = at.processes(), time.monotonic()
     memory: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
     visits = 0
@@ -171,6 +178,7 @@ def watched(browser: Browser, at: Running, minutes: float) -> dict[str, Any]:
             each.look()
         for name, pid in processes.items():
             memory[name].append((passed / 60, bench.resident(pid)))
+    dates = dates_scored(at) - at_first
     kept = {name: [(t, mb) for t, mb in found if t >= WARM_UP * minutes] for name, found in memory.items()}
     fits = {
         name: {
@@ -182,7 +190,7 @@ def watched(browser: Browser, at: Running, minutes: float) -> dict[str, Any]:
     }
     complaints = [line for line in at.said().splitlines() if re.search("traceback|error|exception", line, re.IGNORECASE)]
     wrong = [text for each in viewers for text in each.errors]
-    return {"pages_seen": visits * VIEWERS, "memory": fits, "wrong_on_pages": wrong, "wrong_in_the_log": complaints}
+    return {"pages_seen": visits * VIEWERS, "dates_scored": dates, "memory": fits, "wrong_on_pages": wrong, "wrong_in_the_log": complaints}
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ class Snapshot:
         run: the row of `runs`; None if there is none.
         runs: all of them, newest first.
         statuses: the rows of `status`, in the order of the flow.
-        metrics: `model_metrics` by scope.
+        metrics: `model_metrics` by scope, `extended` page by page.
         letter_counts: reason, count, last.
         letters: the newest dead letters.
         gaps, events: the rows of the tables.
@@ -152,15 +152,22 @@ def by_flow(statuses: list[Row]) -> list[Row]:
     return sorted(statuses, key=lambda row: (place.get(row["component"].split("-")[0], len(FLOW)), row["component"], row["instance"]))
 
 
+_DIAGRAM_DAYS: Final = dt.timedelta(7)
+"""Before the last date, for which the bins of the reliability diagram are kept: only the newest are shown."""
+
+
 def extended(known: pa.Table, page: pa.Table) -> pa.Table:
-    """Metrics of a scope with a page of new rows."""
+    """Metrics of a scope with a page of new rows; ``reliability``, the half of their bytes, is kept of the last days only."""
     if not page.num_rows:
         return known
     # Rows of earlier dates than any of the page cannot have the key of one of them: most need no merging.
     first = pc.min(page.column("batch_id"))
     settled = known.filter(pc.less(known.column("batch_id"), first))
     open_ = known.filter(pc.greater_equal(known.column("batch_id"), first))
-    return pa.concat_tables([settled, merged(MODEL_METRICS, open_, page)]).combine_chunks()
+    rows = pa.concat_tables([settled, merged(MODEL_METRICS, open_, page)])
+    old = pc.less(rows.column("date"), pa.scalar(pc.max(rows.column("date")).as_py() - _DIAGRAM_DAYS))
+    bins = pc.if_else(old, pa.scalar(None, pa.string()), rows.column("reliability"))
+    return rows.set_column(rows.schema.get_field_index("reliability"), "reliability", bins).combine_chunks()
 
 
 def latest(series: pa.Table) -> dict[str, Row]:
