@@ -2,14 +2,12 @@
 
     .venv/bin/python scripts/screenshots.py [--url ADDRESS] [--out docs/images] [--only NAME]
 
-Needs Chromium (``chromium``, ``chromium-browser`` or ``google-chrome`` on the path). With ``--url`` a dashboard
-that is served already is shot.
+Needs Chromium. With ``--url`` a dashboard that is served already is shot.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from playwright.sync_api import Browser, sync_playwright
+
+import browsers
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FLAGS: Final = (
@@ -97,9 +97,9 @@ def main() -> None:
     parser.add_argument("--only", choices=[shot.name for shot in SHOTS], action="append", help="some of the pictures")
     options = parser.parse_args()
     shots = [shot for shot in SHOTS if not options.only or shot.name in options.only]
-    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    chromium = browsers.chromium()
     if chromium is None:
-        raise SystemExit("Chromium is not installed: on Debian and Ubuntu, apt install chromium")
+        raise SystemExit(browsers.NONE_HERE)
     options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))

@@ -14,7 +14,6 @@ import argparse
 import datetime as dt
 import json
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,7 +30,9 @@ import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+import browsers
 from e2e.dashboard.conftest import FLAGS, Viewer
 
 PAGES = {
@@ -201,9 +202,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.minutes < 1:
         parser.error("--minutes: a line cannot be fitted to less than one")
-    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    chromium = browsers.chromium()
     if chromium is None:
-        raise SystemExit("Chromium is not installed: on Debian and Ubuntu, apt install chromium")
+        raise SystemExit(browsers.NONE_HERE)
     found: dict[str, Any] = {"machine": bench.machine(), "date": dt.datetime.now(dt.UTC).date().isoformat()}
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+import browsers
 from charts.rendering import pods
 from e2e.cluster import kube
 from e2e.dashboard.conftest import FLAGS
@@ -68,9 +69,9 @@ def namespace(chart: Path, images: None, request: pytest.FixtureRequest) -> Iter
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    found = browsers.chromium()
     if found is None:
-        pytest.skip("no Chromium is installed (looked for chromium, chromium-browser, google-chrome, chrome)")
+        pytest.skip(browsers.NONE_HERE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
         yield browser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -18,6 +17,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+import browsers
 from e2e.dashboard.stores import Stream, filled
 from thundercast_dashboard.serve import command
 
@@ -32,9 +32,9 @@ PATIENCE = 150_000.0
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    found = browsers.chromium()
     if found is None:
-        pytest.skip("no Chromium is installed (looked for chromium, chromium-browser, google-chrome, chrome)")
+        pytest.skip(browsers.NONE_HERE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
         yield browser
