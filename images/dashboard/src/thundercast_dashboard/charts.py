@@ -183,7 +183,8 @@ def _score_spec(score: str, colours: tuple[tuple[str, str], ...], marked: bool, 
             .encode(y=y)
         )
     line = base.mark_line(strokeWidth=1.75, clip=True, invalid="break-paths-show-path-domains")
-    dots = base.transform_filter(near).mark_point(filled=True, size=50, clip=True, invalid="filter", opacity=1)
+    # A group of marks that may be empty has no words of its own: it would be an image without a name.
+    dots = base.transform_filter(near).mark_point(aria=False, filled=True, size=50, clip=True, invalid="filter", opacity=1)
     layers += [line.encode(x=x, y=y, color=colour, strokeDash=dash), dots.encode(x=x, y=y, color=colour)]
     return finished(alt.layer(*layers).properties(height=150, width="container", name=f"panel_{score}"), texts)
 
