@@ -43,3 +43,31 @@ def test_what_was_freed_between_what_is_in_use_is_given_back() -> None:
     in_use = 8 * 5 * 100_000
     assert held > 10 * in_use, "malloc kept most of it: else there is nothing to be shown"
     assert left < 3 * in_use
+
+
+TIDIED = """
+import threading, time, weakref
+from thundercast.adapters import allocation
+
+class Cycle:
+    pass
+
+given = threading.Event()
+real = allocation.give_back
+allocation.give_back = lambda: given.set() or real()
+import gc
+gc.disable()
+cycle = Cycle()
+cycle.itself = cycle
+gone = weakref.ref(cycle)
+del cycle
+assert gone() is not None
+thread = allocation.tidying(0.05)
+assert given.wait(60)
+assert gone() is None and thread.daemon
+"""
+
+
+def test_a_thread_collects_cycles_and_gives_back_and_does_not_keep_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", TIDIED], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from thundercast.adapters import allocation
 from thundercast_dashboard import address
 from thundercast_dashboard.feed import Feed
 from thundercast_dashboard.palette import DARK, LIGHT, Palette
@@ -46,6 +48,10 @@ def store_name() -> str:
 @st.cache_resource(show_spinner=False)
 def shared(name: str) -> tuple[Store, Feed]:
     """The store, and the one reading of it in this process."""
+    # Each drawing is a thread of its own, and what it frees would be kept, by malloc as by Arrow's own pool.
+    allocation.few_arenas()
+    pa.set_memory_pool(pa.system_memory_pool())
+    allocation.tidying()
     store = named(name)
     return store, Feed(store.open(), every=store.every)
 
