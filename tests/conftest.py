@@ -56,15 +56,10 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs an API server or Helm comes last: where they are being built, that takes the longest. The API server's tests wait for it.
-
-    The cluster's own test is the very last: it takes the longest, and waits for the images.
-    """
+    """What needs an API server or Helm comes last: where they are being built, that takes the longest. The API server's tests wait for it."""
 
     def place(item: pytest.Item) -> int:
         path = item.path.as_posix()
-        if item.path.name == "test_cluster.py":
-            return 3
         return 1 if "/integration/kubernetes/" in path else 2 if "/tests/charts/" in path or "/unit/gcp/" in path else 0
 
     items.sort(key=place)
