@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,14 +90,21 @@ def _shown(viewer: Viewer, address: str) -> dict[str, object]:
     return {"about": viewer.page.locator(".tc-about").all_inner_texts(), **tiles, "tables": tables, **charts}
 
 
-def test_the_same_rows_make_the_same_pages(cloud: CloudSettings, tmp_path: Path, server: Server, look: Look, look_there: Look) -> None:
+@contextmanager
+def _filled(cloud: CloudSettings, path: Path) -> Iterator[Stream]:
+    """The same 35 days in a file and in the dataset."""
     ensure_tables(cloud)
     # The stand-in may be slow: it shares the machine with the browser.
-    with BigQueryStore(cloud, patience=60) as other, Both(tmp_path / "store.db", other) as store:
+    with BigQueryStore(cloud, patience=60) as other, Both(path, other) as store:
         stream = Stream(store, stations=40)
         stream.advance(35, whole=2)
         stream.write_letters()
         stream.write_status(component="trainer", instance="trainer-0")
+        yield stream
+
+
+def test_the_same_rows_make_the_same_pages(cloud: CloudSettings, tmp_path: Path, server: Server, look: Look, look_there: Look) -> None:
+    with _filled(cloud, tmp_path / "store.db") as stream:
         server.show(tmp_path)
         for address, drawn in DRAWN.items():
             here, there = look(address, await_selector=drawn), look_there(address, await_selector=drawn)
@@ -110,19 +118,14 @@ def test_the_same_rows_make_the_same_pages(cloud: CloudSettings, tmp_path: Path,
 
 
 def test_the_same_rows_make_the_same_report(cloud: CloudSettings, tmp_path: Path) -> None:
-    ensure_tables(cloud)
-    with BigQueryStore(cloud, patience=60) as other, Both(tmp_path / "store.sqlite", other) as store:
-        stream = Stream(store, stations=40)
-        stream.advance(35, whole=2)
-        stream.write_letters()
-        stream.write_status(component="trainer", instance="trainer-0")
+    with _filled(cloud, tmp_path / "store.sqlite") as stream:
         for day, detail in (
             (0, {"instead_of": "thunder", "led_before": True}),
             (20, {"instead_of": "climatology", "brier_better_by": 0.002}),
         ):
             event = {"task": "nowcast", "model_name": "river-logistic", "event": "champion", "detail": json.dumps(detail)}
             row = {"run_id": stream.run_id, "date": START + dt.timedelta(day), **event}
-            store.write(MODEL_EVENTS, pa.Table.from_pylist([row], schema=MODEL_EVENTS.arrow))
+            stream.store.write(MODEL_EVENTS, pa.Table.from_pylist([row], schema=MODEL_EVENTS.arrow))
     pages = []
     for place in (["--state", str(tmp_path)], ["--bigquery", "--project", cloud.project, "--dataset", cloud.dataset]):
         out = tmp_path / f"{len(pages)}.html"

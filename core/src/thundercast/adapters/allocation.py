@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Final
 
+TIDY_EVERY: Final = 30.0  # s, for which malloc may keep memory that is free
+
 _ARENA_MAX: Final = -8  # M_ARENA_MAX of malloc.h
 _ARENAS: Final = 2
 
@@ -28,16 +30,22 @@ def give_back() -> bool:
     return trim is not None and bool(trim(0))
 
 
-def tidying(every: float = 30.0) -> threading.Thread:
-    """Starts a thread that looks for cyclic garbage and gives back what is free, every so many seconds; it ends with the process."""
+def tidy() -> None:
+    """Looks for cyclic garbage and gives back what is free."""
+    # Cycles that hold whole batches are few, and so would be looked for only after hours.
+    gc.collect()
+    give_back()
 
-    def tidy() -> None:
+
+def tidying(every: float = TIDY_EVERY) -> threading.Thread:
+    """Starts a thread that tidies every so many seconds, for a program without a loop to do it in; it ends with the process."""
+
+    def keep_tidy() -> None:
         while True:
             time.sleep(every)
-            gc.collect()
-            give_back()
+            tidy()
 
-    thread = threading.Thread(target=tidy, name="tidy", daemon=True)
+    thread = threading.Thread(target=keep_tidy, name="tidy", daemon=True)
     thread.start()
     return thread
 

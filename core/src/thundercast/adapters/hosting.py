@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +26,6 @@ Check = Callable[[], object]
 """Asks a dependency for a sign of life. Raises `Unavailable` with one line: what is wrong, and what mends it."""
 
 _TICK: Final = 1.0  # s
-_KEPT_FOR: Final = 30.0  # s, for which malloc may keep memory that is free
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -167,11 +165,9 @@ class Host:
                 left = self._settings.status_seconds
                 self._tell()
             kept += _TICK
-            if kept >= _KEPT_FOR:
+            if kept >= allocation.TIDY_EVERY:
                 kept = 0.0
-                # Cycles that hold whole batches are few, and so would be looked for only after hours.
-                gc.collect()
-                allocation.give_back()
+                allocation.tidy()
 
     def _tell(self) -> None:
         status = self._loop.status

@@ -68,6 +68,11 @@ def finished(chart: alt.LayerChart, texts: Texts, **embed: Any) -> str:
     return json.dumps(chart.configure(locale=texts.vega).properties(usermeta={"embedOptions": embed}, background="transparent").to_dict())
 
 
+def dated(texts: Texts) -> alt.Tooltip:
+    """The date under the pointer, of a chart whose axis has `milliseconds` in ``day``."""
+    return alt.Tooltip("utcyearmonthdate(day):T", title=texts("skill.axis_date"), format="%Y-%m-%d")
+
+
 def milliseconds(dates: pa.ChunkedArray) -> pa.Array:
     """Dates as instants of a chart's axis."""
     # Plain numbers on a UTC scale: a date must not move by the viewer's time zone.
@@ -148,7 +153,7 @@ def _score_spec(score: str, colours: tuple[tuple[str, str], ...], marked: bool, 
     colour = alt.Color("model:N", legend=None, scale=scale)
     dash = alt.condition(alt.datum.model == baseline, alt.value([4, 3]), alt.value([1, 0]))
     form = ".1%" if share else ".3f"
-    date = alt.Tooltip("utcyearmonthdate(day):T", title=texts("skill.axis_date"), format="%Y-%m-%d")
+    date = dated(texts)
     count = alt.Tooltip("rows:Q", title=texts("skill.rows"), format=",d")
     near = alt.selection_point(name="near", on="pointerover", clear="pointerout", fields=["day"], empty=False)
     base = alt.Chart(alt.NamedData(name="scores"))

@@ -8,7 +8,7 @@ import altair as alt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thundercast_dashboard.charts import Figure, finished, milliseconds
+from thundercast_dashboard.charts import Figure, dated, finished, milliseconds
 from thundercast_dashboard.palette import Palette
 from thundercast_dashboard.texts import Texts
 
@@ -57,7 +57,7 @@ def _x() -> alt.X:
 def _probabilities_spec(texts: Texts, palette: Palette) -> str:
     y = alt.Y("probability:Q", title=texts("map.probability"), scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
     tooltip = [
-        alt.Tooltip("utcyearmonthdate(day):T", title=texts("skill.axis_date"), format="%Y-%m-%d"),
+        dated(texts),
         alt.Tooltip("probability:Q", title=texts("map.probability"), format=".1%"),
         alt.Tooltip("baseline:Q", title=texts("skill.climatology"), format=".1%"),
         alt.Tooltip("threshold:Q", title=texts("station.threshold"), format=".1%"),
@@ -109,7 +109,7 @@ def _measured_spec(name: str, texts: Texts, palette: Palette) -> str:
     zero = name in ("wdsp", "prcp")
     y = alt.Y("value:Q", title=UNITS[name], scale=alt.Scale(zero=zero, nice=True), axis=alt.Axis(format="~f", tickCount=4))
     tooltip = [
-        alt.Tooltip("utcyearmonthdate(day):T", title=texts("skill.axis_date"), format="%Y-%m-%d"),
+        dated(texts),
         alt.Tooltip("value:Q", title=f"{texts(f'measure.{name}')} ({UNITS[name]})", format=".1f"),
         alt.Tooltip("imputed:N", title=texts("station.imputed")),
         alt.Tooltip("mean7:Q", title=texts("station.mean7"), format=".1f"),
